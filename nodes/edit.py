@@ -1,0 +1,75 @@
+"""A whole edit in one node."""
+
+from typing import Any
+
+import comfy.samplers
+from torch import Tensor
+
+from ._api import io, schema
+from ._inputs import image_scale, instruction, mask, negative, text_scale
+
+
+class IP2PEdit(io.ComfyNode):
+    """Picture and instruction in, edited picture out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="IP2PEdit",
+            display_name="Edit image by instruction",
+            category="InstructPix2Pix",
+            description="Edits a picture (or batch) as the instruction says and returns it at its own size. The same code as the graph of "
+            "single nodes, and the same picture.",
+            search_aliases=["instruct pix2pix", "ip2p", "edit photo", "img2img instruction"],
+            inputs=[
+                io.Model.Input("model", tooltip="An InstructPix2Pix model."),
+                io.Clip.Input("clip", tooltip="Its text encoder."),
+                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                io.Image.Input("image", tooltip="The picture to edit, of any size, or a batch of pictures of one size."),
+                instruction(),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Another seed gives another version.",
+                ),
+                io.Int.Input("steps", default=30, min=1, max=1000, tooltip="20 to 30 are usually enough; the authors use 100."),
+                text_scale(),
+                image_scale(),
+                io.Combo.Input(
+                    "sampler",
+                    options=comfy.samplers.SAMPLER_NAMES,
+                    default="euler_ancestral",
+                    tooltip="euler_ancestral is the authors'; euler gives calmer results.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.SCHEDULER_NAMES,
+                    default="normal",
+                    tooltip="'normal' spaces the steps as the authors do.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    step=8,
+                    tooltip="The long side to work at, in pixels. 0: the size the model was trained at.",
+                ),
+                negative(),
+                mask("Pixels where it is 0 stay exactly as they were."),
+            ],
+            outputs=[io.Image.Output("edited", display_name="image", tooltip="The edited picture, at the size it came in.")],
+        )
+
+    @classmethod
+    def execute(cls, **inputs: Any) -> io.NodeOutput:
+        from ..samplers.edit import edit
+
+        edited: Tensor = edit(**inputs)
+        return io.NodeOutput(edited)
+
+
+NODES = [IP2PEdit]

@@ -1,0 +1,72 @@
+"""What the network is told: the instruction and the picture, as the host's CONDITIONING and LATENT."""
+
+from typing import Any
+
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ..ip2p.fit import rgb
+
+Conditioning = list[list[Any]]
+ENCODINGS = ("auto", "whole", "tiled")
+TILED_FROM = 1536 * 1536
+"""Pixels from which ``auto`` encodes in tiles."""
+
+
+def instruct(
+    clip: Any, vae: Any, image: Tensor, instruction: str, negative: str = "", mask: Tensor | None = None, encoding: str = "auto"
+) -> tuple[Conditioning, Conditioning, dict[str, Tensor]]:
+    """Positive and negative conditioning, both with the picture's latent, and the latent to sample from.
+
+    ``image`` is (B, H, W, C) in [0, 1]; its latent is the mode of the VAE's posterior, unscaled (the host scales it where a family
+    wants that). ``mask`` is (B, H, W): 1 where the picture may change. Raises ValueError, in a sentence for the user, for bad wiring.
+    """
+    if clip is None:
+        raise ValueError("There is no text encoder (CLIP) here; load a full checkpoint, or load one with the host's CLIP loader.")
+    picture = encode(vae, image, encoding)
+    positive, negative_ = (_with_picture(_encode_text(clip, text), picture) for text in (instruction, negative))
+    return positive, negative_, start(picture, mask)
+
+
+def encode(vae: Any, image: Tensor, encoding: str = "auto") -> Tensor:
+    """The (B, C, H/8, W/8) latent mode of a picture whose sides are multiples of 8; alpha is dropped."""
+    if vae is None:
+        raise ValueError("There is no VAE here; load a full checkpoint, or load one with the host's VAE loader.")
+    if encoding not in ENCODINGS:
+        raise ValueError(f"The encoding '{encoding}' is unknown; use one of {', '.join(ENCODINGS)}.")
+    image = rgb(image)
+    height, width = image.shape[1:3]
+    if height % 8 or width % 8:
+        raise ValueError(f"The picture is {width} x {height}, which are not multiples of 8; put a 'Fit image' node before this one.")
+    tiled = encoding == "tiled" or (encoding == "auto" and height * width >= TILED_FROM)
+    return vae.encode_tiled(image) if tiled else vae.encode(image)
+
+
+def start(picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+    """The latent to sample from: zero where the network is free, the picture where the mask keeps it.
+
+    Several pictures share one draw of noise (``batch_index``), so that each comes out as it would alone.
+    """
+    latent: dict[str, Any] = {"samples": torch.zeros_like(picture)}
+    if len(picture) > 1:
+        latent["batch_index"] = [0] * len(picture)
+    if mask is None:
+        return latent
+    mask = (mask.unsqueeze(0) if mask.ndim == 2 else mask).reshape(-1, 1, *mask.shape[-2:])
+    height, width = picture.shape[-2:]
+    if mask.shape[-2:] != (height * 8, width * 8):
+        raise ValueError(
+            f"The mask is {mask.shape[-1]} x {mask.shape[-2]} but the picture is {width * 8} x {height * 8}; "
+            "take the mask from the same 'Fit image' node as the picture."
+        )
+    free = comfy.utils.reshape_mask(mask.float(), picture.shape).to(picture) == 1
+    return {**latent, "samples": torch.where(free, latent["samples"], picture), "noise_mask": mask}
+
+
+def _encode_text(clip: Any, text: str) -> Conditioning:
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def _with_picture(conditioning: Conditioning, picture: Tensor) -> Conditioning:
+    return [[tokens, {**options, "concat_latent_image": picture}] for tokens, options in conditioning]

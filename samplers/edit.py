@@ -1,0 +1,81 @@
+"""One edit, whole: the graph of nodes as one call, with the same code and so the same picture."""
+
+from typing import Any
+
+import comfy.model_base
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor
+
+from ..ip2p import fit
+from . import conditioning, guidance
+
+ATTACHMENT = "ip2p_size"
+"""Under this key a loaded MODEL carries the size it was trained at, in pixels."""
+
+
+def native_size(model: ModelPatcher) -> int:
+    """The long side, in pixels, at which ``model`` edits best."""
+    size = model.get_attachment(ATTACHMENT)
+    return size or (1024 if isinstance(model.model, comfy.model_base.SDXL) else 512)
+
+
+def edit(
+    model: ModelPatcher,
+    clip: Any,
+    vae: Any,
+    image: Tensor,
+    instruction: str,
+    negative: str = "",
+    mask: Tensor | None = None,
+    seed: int = 0,
+    steps: int = 30,
+    text_scale: float = 7.5,
+    image_scale: float = 1.5,
+    sampler: str = "euler_ancestral",
+    scheduler: str = "normal",
+    size: int = 0,
+) -> Tensor:
+    """Edit (B, H, W, C) pictures and return them at their own size; an empty instruction returns them as they are.
+
+    ``size`` is the long side to work at (0: the model's own). Pixels where ``mask`` is 0 are the input's own.
+    """
+    guidance.check_model(model)
+    image = fit.rgb(image)
+    if not instruction.strip():
+        return image
+    plan = fit.plan(image.shape[2], image.shape[1], size or native_size(model))
+    fitted_mask = None if mask is None else fit.apply_mask(mask, plan)
+    positive, negative_, latent = conditioning.instruct(clip, vae, fit.apply(image, plan), instruction, negative, fitted_mask)
+    dual = guidance.guider(model, positive, negative_, text_scale, image_scale)
+    samples = sample(dual, latent, sampler, scheduler, steps, seed)
+    return fit.restore(vae.decode(samples), plan, image, mask)
+
+
+def sample(dual: comfy.samplers.CFGGuider, latent: dict[str, Any], sampler: str, scheduler: str, steps: int, seed: int) -> Tensor:
+    """Sample a latent as the host's RandomNoise, BasicScheduler, KSamplerSelect and SamplerCustomAdvanced nodes would."""
+    _check_choice("sampler", sampler, comfy.samplers.SAMPLER_NAMES)
+    _check_choice("scheduler", scheduler, comfy.samplers.SCHEDULER_NAMES)
+    patcher = dual.model_patcher
+    start = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"])
+    noise = comfy.sample.prepare_noise(start, seed, latent.get("batch_index"))
+    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps).cpu()
+    samples = dual.sample(
+        noise,
+        start,
+        comfy.samplers.sampler_object(sampler),
+        sigmas,
+        denoise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(patcher, steps),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+    return samples.to(comfy.model_management.intermediate_device())
+
+
+def _check_choice(name: str, value: str, choices: list[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"The {name} '{value}' is not one this host has; choose one of {', '.join(choices)}.")
