@@ -1,0 +1,30 @@
+"""Lets torchvision's wheel import on a CPU build of torch. Copied into an environment's site-packages, and started there by a .pth file.
+
+The wheel registers fake kernels for two compiled operators that only its CUDA build brings, and fails with "operator torchvision::nms
+does not exist". Declaring the two before torchvision is imported is enough; nothing else of it changes, and torch is not imported earlier.
+"""
+
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+
+class DeclareOperators:
+    """A finder that finds nothing: the first time torchvision is looked for, it declares the operators and leaves the import path."""
+
+    library: object = None  # torch forgets the declarations when nothing holds the library
+
+    @classmethod
+    def find_spec(cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
+        if name != "torchvision":
+            return
+        sys.meta_path.remove(cls)  # type: ignore[arg-type]
+        import torch
+
+        library = torch.library.Library("torchvision", "DEF")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        cls.library = library
+
+
+sys.meta_path.insert(0, DeclareOperators)  # type: ignore[arg-type]
