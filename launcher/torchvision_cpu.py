@@ -18,7 +18,7 @@ class DeclareOperators:
     def find_spec(cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
         if name != "torchvision":
             return
-        sys.meta_path.remove(cls)  # type: ignore[arg-type]
+        sys.meta_path.remove(cls)
         import torch
 
         library = torch.library.Library("torchvision", "DEF")
@@ -27,4 +27,4 @@ class DeclareOperators:
         cls.library = library
 
 
-sys.meta_path.insert(0, DeclareOperators)  # type: ignore[arg-type]
+sys.meta_path.insert(0, DeclareOperators)
