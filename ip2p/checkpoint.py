@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -147,7 +148,7 @@ def detect_family(state: Mapping[str, Tensor]) -> str:
     return "sdxl" if UNET + "label_emb.0.0.weight" in state else "sd15"
 
 
-def vae_config(state: Mapping[str, Tensor]) -> dict[str, object]:
+def vae_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The LDM `ddconfig` of an autoencoder, from the shapes of its weights (a whole state or the autoencoder's own names)."""
     vae = _part(state, VAE) or dict(state)
     if "encoder.conv_in.weight" not in vae or "decoder.conv_in.weight" not in vae:

@@ -1,0 +1,138 @@
+"""The command line: `python -m ip2p edit` (one picture or a file of jobs) and `python -m ip2p train`.
+
+Results go to files, one line each to stdout, progress and messages to stderr. Exit codes: 0 done, 1 some jobs failed, 2 a mistake in
+the command, which is named in one sentence.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .jobs import Job, read_jobs
+
+if TYPE_CHECKING:
+    from .edit import Editor
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(with_training=arguments[:1] == ["train"])
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("ip2p").setLevel(logging.DEBUG if options.debug else logging.INFO)
+    try:
+        return int(options.run(options) or 0)
+    except ValueError as error:
+        return _refused(error)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _refused(error: ValueError) -> int:
+    log.debug("", exc_info=error)
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _parser(with_training: bool) -> argparse.ArgumentParser:
+    """The parser; the training command's own options are imported only when it is the one that runs."""
+    parser = argparse.ArgumentParser("python -m ip2p", description="Edit pictures after written instructions (InstructPix2Pix).")
+    parser.add_argument("--debug", action="store_true", help="also say what went wrong inside")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    edit = commands.add_parser("edit", help="edit one picture, or many from a file of jobs", description="Edit pictures.")
+    _edit_arguments(edit)
+    train = commands.add_parser("train", help="train an editor from a config")
+    if with_training:
+        from .training import cli as training
+
+        training.add_arguments(train)
+        train.set_defaults(run=training.run)
+    return parser
+
+
+def _edit_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", default="embedded", metavar="PATH", help="a checkpoint, a diffusers folder, or `embedded` (default)")
+    add("--image", type=Path, metavar="IN", help="the picture to edit")
+    add("--instruction", metavar="TEXT", help='what to do, for example "make it night"')
+    add("--out", type=Path, metavar="OUT.png", help="where the edited picture goes")
+    add(
+        "--jobs",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="many edits: a JSON object a line, with image, instruction, out and any of the below",
+    )
+    add("--negative", default="", metavar="TEXT", help="what to steer away from")
+    add("--steps", type=int, metavar="N", help="sampling steps (default: the model's own, or 30)")
+    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same picture (default 0)")
+    add("--text-scale", type=float, metavar="S", help="how strongly to follow the instruction (default: the model's own, or 7.5)")
+    add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
+    add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
+    add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
+    add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema)")
+    add("--device", default="auto", help="auto (default), cpu, cuda or mps")
+    parser.set_defaults(run=run_edit)
+
+
+def run_edit(options: argparse.Namespace) -> int:
+    """`edit`: one picture from the options, or every line of a file of jobs. Raises ValueError for a mistake in the command."""
+    defaults = {name: getattr(options, name) for name in ("negative", "steps", "seed", "text_scale", "image_scale", "size", "sampler")}
+    if options.jobs:
+        if options.image or options.instruction is not None or options.out:
+            raise ValueError("A file of jobs names its own pictures: leave out --image, --instruction and --out, or --jobs.")
+        jobs, bad = read_jobs(options.jobs, defaults)
+    else:
+        missing = [f"--{name}" for name in ("image", "instruction", "out") if getattr(options, name) is None]
+        if missing:
+            raise ValueError(f"Missing {', '.join(missing)}: name the picture, the instruction and the output, or give a file with --jobs.")
+        jobs, bad = [Job(options.image, options.instruction, options.out, **defaults)], []
+        jobs[0].prepare()
+    for message in bad:
+        print(f"error: {message}", file=sys.stderr)
+    if not jobs:
+        return 1
+
+    from .edit import Editor
+
+    editor = Editor.load(options.model, options.weights, options.device)
+    if not options.jobs:
+        _edit(editor, jobs[0])
+        return 0
+    failed = len(bad) + sum(not _tried(editor, job) for job in jobs)
+    return 1 if failed else 0
+
+
+def _tried(editor: "Editor", job: Job) -> bool:
+    """Edit one of many; a failure is told and doesn't stop the others."""
+    try:
+        job.prepare()
+        _edit(editor, job)
+    except ValueError as error:
+        _refused(ValueError(f"{job.where}{error}"))
+        return False
+    return True
+
+
+def _edit(editor: "Editor", job: Job) -> None:
+    from tqdm import tqdm
+
+    from .pictures import open_picture, save_picture
+
+    started = time.monotonic()
+    with tqdm(desc=job.out.name, unit="step", leave=False, disable=None) as bar:
+
+        def show(done: int, total: int, _: object) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        edited = editor.edit(open_picture(job.image), job.instruction, on_step=show, **job.settings())
+    save_picture(edited[0], job.out)
+    print(f"{job.out} ({edited.shape[2]} x {edited.shape[1]}, {time.monotonic() - started:.1f} s)", flush=True)

@@ -1,0 +1,134 @@
+"""Samplers as short free functions, and the wrappers that turn a network into the denoiser they call (Karras et al. 2022, k-diffusion).
+
+A `denoise(x, sigma)` takes a noisy latent `x = latent + sigma * noise` of shape (B, C, H, W) and a scalar sigma and returns the
+denoised latent. Sigmas are (steps + 1,) on the CPU, falling, the last 0. Randomness comes in as `noise()`, progress goes out by `on_step`.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from . import guidance
+from .sigmas import timestep
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+OnStep = Callable[[int, int, Tensor], None]
+"""Called after each step with (steps done, steps in all, denoised latent)."""
+
+
+class Text(NamedTuple):
+    """What the network reads of a text: token features (B, tokens, width) and, for SDXL, a pooled vector (B, width)."""
+
+    context: Tensor
+    pooled: Tensor | None = None
+
+    def expand(self, batch: int) -> "Text":
+        """One text for every picture of a batch."""
+        pooled = None if self.pooled is None else self.pooled.expand(batch, -1)
+        return Text(self.context.expand(batch, -1, -1), pooled)
+
+
+class Predict(Protocol):
+    """The network's raw output for latents (B, 4, H, W), timesteps (B,), texts and conditioning latents (B, 4, H, W)."""
+
+    def __call__(self, z_t: Tensor, t: Tensor, text: Text, image_latent: Tensor) -> Tensor: ...
+
+
+class Conditions(NamedTuple):
+    """One edit's conditionings: the instruction, the empty or negative text, and the picture's latent (B, 4, H, W)."""
+
+    text: Text
+    negative: Text
+    image: Tensor
+
+
+def eps_denoised(predict: Predict, x: Tensor, sigma: Tensor, text: Text, image: Tensor) -> Tensor:
+    """The denoised latent of an eps-network of the SD 1.x schedule: `x - sigma * eps(x / sqrt(sigma^2 + 1), t)`, t not rounded."""
+    t = timestep(sigma.float()).expand(len(x)).to(x.device)
+    return x - sigma * predict(x / (sigma**2 + 1).sqrt(), t, text, image)
+
+
+def edm_denoised(predict: Predict, x: Tensor, sigma: Tensor, text: Text, image: Tensor) -> Tensor:
+    """The denoised latent of a v-network in EDM's conditioning with sigma_data 1 (CosXL): c_noise = log(sigma) / 4."""
+    scale = (sigma**2 + 1).sqrt()
+    t = (0.25 * sigma.log()).expand(len(x)).to(x)
+    return x / scale**2 - sigma / scale * predict(x / scale, t, text, image)
+
+
+def guided(
+    predict: Predict, conditions: Conditions, text_scale: float, image_scale: float, denoised: Callable[..., Tensor] = eps_denoised
+) -> Denoise:
+    """Equation 3 around a network: the passes that the scales need in one batched call, then combined.
+
+    Raises ValueError for a scale that is not a finite number of at least 0.
+    """
+    text_scale, image_scale = guidance.check_scale("text", text_scale), guidance.check_scale("image", image_scale)
+    batch = len(conditions.image)
+    text, negative = conditions.text.expand(batch), conditions.negative.expand(batch)
+    all_passes = ((text, conditions.image), (negative, conditions.image), (negative, torch.zeros_like(conditions.image)))
+    wanted = guidance.needed(text_scale, image_scale)
+    passes = [condition for condition, need in zip(all_passes, wanted, strict=True) if need]
+    texts = _stack([text for text, _ in passes])
+    images = torch.cat([image for _, image in passes])
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        parts = iter(denoised(predict, x.repeat(len(passes), 1, 1, 1), sigma, texts, images).chunk(len(passes)))
+        d_text, d_image, d_null = (next(parts) if need else None for need in wanted)
+        return guidance.combine(d_text, d_image, d_null, text_scale, image_scale)
+
+    return denoise
+
+
+def _stack(texts: list[Text]) -> Text:
+    pooled = [text.pooled for text in texts if text.pooled is not None]
+    return Text(torch.cat([text.context for text in texts]), torch.cat(pooled) if pooled else None)
+
+
+def noise_stream(shape: tuple[int, ...], seed: int) -> Callable[[], Tensor]:
+    """One continuous stream of noise from one seed, drawn on the CPU: the same on every device, and for every picture of a batch."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return lambda: torch.randn(1, *shape[1:], generator=generator).expand(shape)
+
+
+@torch.no_grad()
+def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, on_step: OnStep | None = None) -> Tensor:
+    """Euler's method on the probability-flow ODE (Karras et al. 2022, algorithm 1 without churn). Returns the latent at sigma 0."""
+    for i, (sigma, following) in enumerate(pairwise(sigmas)):
+        denoised = denoise(x, sigma)
+        x = x + (x - denoised) / sigma * (following - sigma)
+        if on_step:
+            on_step(i + 1, len(sigmas) - 1, denoised)
+    return x
+
+
+@torch.no_grad()
+def euler_ancestral(
+    denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor], on_step: OnStep | None = None, eta: float = 1.0
+) -> Tensor:
+    """Euler steps to a lower sigma and fresh noise back up: the authors' sampler. `eta` 0 is plain Euler, 1 is theirs."""
+    for i, (sigma, following) in enumerate(pairwise(sigmas)):
+        denoised = denoise(x, sigma)
+        down, up = ancestral_step(float(sigma), float(following), eta)
+        x = x + (x - denoised) / sigma * (down - sigma)
+        if following > 0:
+            x = x + noise().to(x) * up
+        if on_step:
+            on_step(i + 1, len(sigmas) - 1, denoised)
+    return x
+
+
+def ancestral_step(sigma: float, following: float, eta: float = 1.0) -> tuple[float, float]:
+    """(sigma to step down to, sigma of the fresh noise): together they have the variance of `following`."""
+    up = min(following, eta * math.sqrt(following**2 * (sigma**2 - following**2) / sigma**2))
+    return math.sqrt(following**2 - up**2), up
+
+
+def exponential(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """(steps + 1,) sigmas, evenly spaced in their logarithm from `sigma_max` to `sigma_min`, then 0: CosXL's schedule."""
+    if steps < 1:
+        raise ValueError(f"The number of steps is {steps}; use at least 1.")
+    return torch.cat([torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp(), torch.zeros(1)])
