@@ -52,10 +52,10 @@ def combine(text: Tensor | None, image: Tensor | None, null: Tensor | None, text
     for name, wanted, given in zip(Passes._fields, passes, (text, image, null), strict=True):
         if wanted and given is None:
             raise ValueError(f"The '{name}' prediction is needed at text scale {text_scale} and image scale {image_scale}.")
+    if not passes.image:  # the scales are equal, so D_I cancels out
+        return text if not passes.null else null if not passes.text else text + (text_scale - 1) * (text - null)
     if not passes.text:
-        return image if not passes.null else null + image_scale * (image - null)
-    if not passes.image:
-        return text if not passes.null else text + (text_scale - 1) * (text - null)
+        return image if not passes.null else image + image_term(image, null, image_scale)
     guided = text + (text_scale - 1) * (text - image)
     return guided if not passes.null else guided + image_term(image, null, image_scale)
 

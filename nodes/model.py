@@ -37,8 +37,8 @@ def _diffusers_folders() -> dict[str, Path]:
     """Folders with a ``unet`` subfolder under the host's diffusers folders, by their name."""
     found = {}
     for root in folder_paths.get_folder_paths(DIFFUSERS):
-        for unet in sorted(Path(root).glob("**/unet")):
-            if unet.is_dir():
+        for pattern in ("*/unet", "*/*/unet", "*/snapshots/*/unet"):
+            for unet in sorted(Path(root).glob(pattern)):
                 found[unet.parent.relative_to(root).as_posix()] = unet.parent
     return found
 

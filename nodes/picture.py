@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from ..ip2p import fit as fitting
-from ._api import io, schema, ui
+from ._api import io, say, schema
 
 FitData = io.Custom("IP2P_FIT")
 
@@ -22,6 +22,7 @@ class IP2PFitImage(io.ComfyNode):
             description="Resizes a picture (or batch) to a size the network takes and remembers how, for 'Restore image'. Drops "
             "transparency.",
             search_aliases=["resize", "crop", "pad", "multiple of 64"],
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Image.Input("image", tooltip="The picture, or a batch of pictures of one size."),
                 io.Int.Input(
@@ -63,8 +64,8 @@ class IP2PFitImage(io.ComfyNode):
         plan = fitting.plan(image.shape[2], image.shape[1], size, method, int(multiple))
         whole = image.new_ones(1, plan.target_height, plan.target_width)
         fitted_mask = whole if mask is None else fitting.apply_mask(mask, plan)
-        out = fitting.apply(image, plan), fitted_mask, (plan, image), plan.target_width, plan.target_height
-        return io.NodeOutput(*out, ui=ui.PreviewText(str(plan)))
+        say(str(plan), cls)
+        return io.NodeOutput(fitting.apply(image, plan), fitted_mask, (plan, image), plan.target_width, plan.target_height)
 
 
 class IP2PRestoreImage(io.ComfyNode):
@@ -79,6 +80,7 @@ class IP2PRestoreImage(io.ComfyNode):
             description="Brings an edited picture back to the original's size and place. What 'Fit image' cut away, and what a mask "
             "protects, comes from the original pixel for pixel.",
             search_aliases=["resize back", "uncrop", "composite"],
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Image.Input("image", tooltip="The edited picture; it may have been enlarged meanwhile."),
                 FitData.Input("fit", tooltip="From the 'Fit image' node that made the picture fit."),
@@ -94,6 +96,7 @@ class IP2PRestoreImage(io.ComfyNode):
     @classmethod
     def execute(cls, image: Tensor, fit: tuple[Any, Tensor], mask: Tensor | None = None) -> io.NodeOutput:
         plan, original = fit
+        say(f"{image.shape[2]} x {image.shape[1]} -> {plan.width} x {plan.height}", cls)
         return io.NodeOutput(fitting.restore(image, plan, original, mask))
 
 

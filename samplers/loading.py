@@ -31,10 +31,10 @@ class Loaded(NamedTuple):
     vae: Any
 
 
-def load(path: Path, weights: str = "ema", embeddings: str | None = None) -> Loaded:
+def load(path: Path, weights: str = "ema", embeddings: Any = None) -> Loaded:
     """Load an editor from a file or a diffusers folder. Raises CheckpointError, in a sentence for the user.
 
-    ``weights`` is "ema" or "raw"; ``embeddings`` is the host's folder of textual inversions.
+    ``weights`` is "ema" or "raw"; ``embeddings`` are the host's folders of textual inversions.
     """
     found = checkpoint.read(path, weights)
     loaded = _detected(found, embeddings) if _is_full_size(found) else _small(found, embeddings)
@@ -47,7 +47,7 @@ def _is_full_size(found: Checkpoint) -> bool:
     return found.state[checkpoint.FIRST_CONV].shape[0] == FULL_SIZE
 
 
-def _detected(found: Checkpoint, embeddings: str | None) -> Loaded:
+def _detected(found: Checkpoint, embeddings: Any) -> Loaded:
     """A full-size model, which the host detects and builds by itself."""
     has_text, has_vae = bool(found.part(TEXT) or found.part(TEXT_SDXL)), bool(found.part(VAE))
     out = comfy.sd.load_state_dict_guess_config(dict(found.state), output_vae=has_vae, output_clip=has_text, embedding_directory=embeddings)
@@ -56,7 +56,7 @@ def _detected(found: Checkpoint, embeddings: str | None) -> Loaded:
     return Loaded(out[0], out[1] if has_text else None, out[2] if has_vae else None)
 
 
-def _small(found: Checkpoint, embeddings: str | None) -> Loaded:
+def _small(found: Checkpoint, embeddings: Any) -> Loaded:
     """A network of any width in Stable Diffusion 1.x layout, such as the embedded one."""
     state = dict(found.state)
     clip = _small_clip(state, found.settings, embeddings) if found.part(TEXT) else None
@@ -85,7 +85,7 @@ def _small_vae(found: Checkpoint) -> Any:
     return comfy.sd.VAE(sd=found.part(VAE), config={"params": params})
 
 
-def _small_clip(state: State, settings: dict[str, str], embeddings: str | None) -> Any:
+def _small_clip(state: State, settings: dict[str, str], embeddings: Any) -> Any:
     config = comfy.supported_models.SD15_instructpix2pix({})
     text = config.process_clip_state_dict({k: v for k, v in state.items() if k.startswith(TEXT)})
     prefix = "clip_l.transformer.text_model."
