@@ -4,6 +4,7 @@ Pictures are float tensors (B, H, W, C) in [0, 1]; masks are (B, H, W) in [0, 1]
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,8 +86,8 @@ def _middle(width: int, height: int, aspect: float) -> Box:
 def _multiples(width: int, height: int, size: int, method: str, multiple: int) -> Fit:
     factor = size / max(width, height) if size else 1.0
     scaled = max(1, round(width * factor)), max(1, round(height * factor))
-    rounding = {"crop": math.floor, "pad": math.ceil, "scale": round}[method]
-    target = tuple(max(1, rounding(side / multiple)) * multiple for side in scaled)
+    rounding: dict[str, Callable[[float], int]] = {"crop": math.floor, "pad": math.ceil, "scale": round}
+    target = _whole(scaled[0] / multiple, rounding[method]) * multiple, _whole(scaled[1] / multiple, rounding[method]) * multiple
     if method == "pad":
         left, top = ((t - s) // 2 for t, s in zip(target, scaled, strict=True))
         inner = left, top, left + scaled[0], top + scaled[1]
@@ -100,6 +101,10 @@ def _multiples(width: int, height: int, size: int, method: str, multiple: int) -
     else:
         source = 0, 0, width, height
     return Fit(width, height, *target, source, (0, 0, *target), method)
+
+
+def _whole(blocks: float, rounding: Callable[[float], int]) -> int:
+    return max(1, rounding(blocks))
 
 
 def rgb(image: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ The formulas are affine with coefficients that sum to 1, so they hold alike for 
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor
 
@@ -46,18 +46,17 @@ def needed(text_scale: float, image_scale: float) -> Passes:
 def combine(text: Tensor | None, image: Tensor | None, null: Tensor | None, text_scale: float, image_scale: float) -> Tensor:
     """Equation 3 in its residual form: ``D_c + (s_T - 1)(D_c - D_I) + (s_I - 1)(D_I - D_0)``.
 
-    A prediction that :func:`needed` calls unnecessary may be None. Raises ValueError if one that is needed is missing.
+    A prediction that :func:`needed` calls unnecessary may be None: its neighbour stands in for it, so that its term is exactly zero.
+    Raises ValueError if one that is needed is missing.
     """
     passes = needed(text_scale, image_scale)
     for name, wanted, given in zip(Passes._fields, passes, (text, image, null), strict=True):
         if wanted and given is None:
             raise ValueError(f"The '{name}' prediction is needed at text scale {text_scale} and image scale {image_scale}.")
-    if not passes.image:  # the scales are equal, so D_I cancels out
-        return text if not passes.null else null if not passes.text else text + (text_scale - 1) * (text - null)
-    if not passes.text:
-        return image if not passes.null else image + image_term(image, null, image_scale)
-    guided = text + (text_scale - 1) * (text - image)
-    return guided if not passes.null else guided + image_term(image, null, image_scale)
+    d_image = cast(Tensor, image if passes.image else null if passes.null else text)
+    d_text = cast(Tensor, text) if passes.text else d_image
+    d_null = cast(Tensor, null) if passes.null else d_image
+    return d_text + (text_scale - 1) * (d_text - d_image) + image_term(d_image, d_null, image_scale)
 
 
 def image_term(image: Tensor, null: Tensor, image_scale: float) -> Tensor:

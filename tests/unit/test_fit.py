@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from ip2p import fit
 
-SIZES = [(1000, 667), (640, 427), (37, 52), (512, 512), (100, 1000), (4000, 3000), (1, 1)]
+SIZES = [(1000, 667), (640, 427), (37, 52), (512, 512), (100, 1000), (1600, 1200), (1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_every_size_fits_and_comes_back(method, multiple, size):
         if size == 0 and width * height > 10**6:
             continue
         plan = fit.plan(width, height, size, method, multiple)
-        picture = torch.rand(2, height, width, 4)
+        picture = torch.rand(1, height, width, 4)
         fitted = fit.apply(picture, plan)
-        assert fitted.shape == (2, plan.target_height, plan.target_width, 3)
+        assert fitted.shape == (1, plan.target_height, plan.target_width, 3)
         assert plan.target_width % multiple == plan.target_height % multiple == 0
         assert fitted.min() >= 0
         assert fitted.max() <= 1
-        assert fit.restore(fitted, plan, picture).shape == (2, height, width, 3)
+        assert fit.restore(fitted, plan, picture).shape == (1, height, width, 3)
 
 
 @pytest.mark.parametrize("method", ["crop", "pad"])
