@@ -74,8 +74,9 @@ def prepare_base(base: Path = BASE) -> Path:
     for name in ("custom_nodes", "input", "output", "models", "user", "temp"):
         (base / name).mkdir(parents=True, exist_ok=True)
     link_pack(base / "custom_nodes")
-    for photo in PHOTOS.glob("*.jpg"):
+    for photo in (*PHOTOS.glob("*.jpg"), *PHOTOS.glob("*.webp")):
         shutil.copyfile(photo, base / "input" / photo.name)
+    shutil.copyfile(DEFAULT_PHOTO, base / "input" / "example.png")  # the name every ComfyUI has, so workflows can begin with it
     return base
 
 
