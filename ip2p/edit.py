@@ -19,7 +19,7 @@ from .sampling import Conditions, OnStep, Text
 
 log = logging.getLogger(__name__)
 
-SIZES = {"sd15": 512, "sdxl": 768, "cosxl": 1024}  # the long side in pixels each family was trained at
+SIZES = {"sd15": 512, "sdxl": 1024, "cosxl": 1024}  # the long side in pixels each family was trained at
 SDXL_SCALE = 0.13025
 STEPS = 30
 TEXT_SCALE, IMAGE_SCALE = 7.5, 1.5
@@ -155,8 +155,8 @@ def check(steps: int, seed: int, text_scale: float, image_scale: float, size: in
     sampling.guidance.check_scale("image", image_scale)
     if not 1 <= steps <= 1000:
         raise ValueError(f"The number of steps is {steps}; use 1 to 1000.")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"The seed is {seed}; use a whole number from 0 to {2**63 - 1}.")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"The seed is {seed}; use a whole number from 0 to {2**64 - 1}.")
     if not math.isfinite(size) or not SMALLEST <= size <= LARGEST:
         raise ValueError(f"The size is {size} pixels; use {SMALLEST} to {LARGEST}, or 0 for the model's own.")
     if sampler not in SAMPLERS:

@@ -7,7 +7,7 @@ import logging
 import pickle
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +112,18 @@ def _harmless() -> list[Any]:
     import numpy
 
     callback = type("ModelCheckpoint", (), {"__module__": "pytorch_lightning.callbacks.model_checkpoint"})
+    numbers = [type(numpy.dtype(name)) for name in ("float64", "float32", "int64")]
+    return [callback, _scalar("numpy.core.multiarray"), _scalar("numpy._core.multiarray"), numpy.dtype, *numbers, _codecs.encode]
+
+
+def _scalar(module: str) -> Callable[..., float]:
+    """Stands for numpy's function that rebuilds a scalar; here only ever a logged loss, never a weight."""
 
     def scalar(*_: Any) -> float:
-        return 0.0  # only ever a logged loss, never a weight
+        return 0.0
 
-    scalar.__module__, scalar.__qualname__ = "numpy.core.multiarray", "scalar"
-    return [callback, scalar, numpy.dtype, type(numpy.dtype("float64")), type(numpy.dtype("int64")), _codecs.encode]
+    scalar.__module__, scalar.__qualname__ = module, "scalar"
+    return scalar
 
 
 def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
