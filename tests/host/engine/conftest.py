@@ -1,0 +1,133 @@
+"""The host's own code in this process, with the pack loaded the way the host loads it.
+
+These tests look inside a sampling run, which no server lets one do. The folder of the host comes from IP2P_COMFYUI, else it is the one that
+the quickstart has set up. The pack's root never goes onto sys.path: its ``nodes`` folder would hide the host's ``nodes.py``.
+"""
+
+import asyncio
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+HOST = Path(os.environ.get("IP2P_COMFYUI", ROOT / ".host" / "ComfyUI"))
+
+
+def start_host():
+    sys.path[:0] = [str(HOST)]
+    sys.path.append(str(ROOT / "tests" / "unit"))
+    arguments, sys.argv = sys.argv, ["main.py", "--cpu", "--use-pytorch-cross-attention"]
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    importlib.import_module("comfy.cli_args")  # reads the arguments
+    sys.argv = arguments
+    importlib.import_module("utils.install_util")  # before another 'utils' can take the name
+    nodes = importlib.import_module("nodes")
+
+    async def load():
+        await nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False)
+        return await nodes.load_custom_node(str(ROOT))
+
+    assert asyncio.run(load()), "the host could not load the pack"
+    return nodes
+
+
+@pytest.fixture(scope="session")
+def nodes():
+    """The host's nodes module, with the pack's nodes in it."""
+    return start_host()
+
+
+@pytest.fixture(scope="session")
+def pack(nodes):
+    """The pack's modules by name, from the very copy that the host loaded."""
+    name = nodes.NODE_CLASS_MAPPINGS["IP2PEdit"].__module__.rsplit(".nodes.", 1)[0]
+    sys.modules.setdefault("ip2p", importlib.import_module(name + ".ip2p"))
+    modules = ("guidance", "conditioning", "edit", "loading")
+    return SimpleNamespace(**{module: importlib.import_module(f"{name}.samplers.{module}") for module in modules})
+
+
+@pytest.fixture(scope="session")
+def call(nodes):
+    """Run a node's execute as the host does, in inference mode, and return its outputs."""
+    import torch
+
+    def run(node, **inputs):
+        with torch.inference_mode():
+            kind = nodes.NODE_CLASS_MAPPINGS[node]
+            out = getattr(kind, "execute", None)
+            out = out(**inputs) if out else getattr(kind(), kind.FUNCTION)(**inputs)
+            return getattr(out, "result", out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def networks(pack):
+    """The tiny random networks as diffusers' and transformers' modules; the last conv is damped so that predictions stay near 1."""
+    import tiny
+
+    unet = tiny.unet(widths=(32, 64), attention=(0, 1))
+    unet.conv_out.weight.data *= 0.5
+    clip = tiny.clip().half().float()  # on the CPU the host keeps text encoders in half precision
+    return SimpleNamespace(unet=unet, vae=tiny.vae(), clip=clip)
+
+
+@pytest.fixture(scope="session")
+def editor_file(networks, tmp_path_factory):
+    import tiny
+
+    from ip2p import checkpoint
+
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    checkpoint.write(path, tiny.ldm(networks.unet, networks.vae, networks.clip), tiny.SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def editor(pack, editor_file):
+    """MODEL, CLIP and VAE of the tiny networks, loaded by the pack."""
+    return pack.loading.load(editor_file)
+
+
+@pytest.fixture(scope="session")
+def graph(call, editor):
+    """The graph of single nodes as a function: returns (latent, picture)."""
+
+    def run(image, text_scale=7.5, image_scale=1.5, *, sampler="euler", steps=6, seed=5, mask=None, model=None, ksampler=False, size=64):
+        model = model or editor.model
+        fitted, fitted_mask, fit, _, _ = call("IP2PFitImage", image=image, size=size, method="exact", multiple="64", mask=mask)
+        told = {"clip": editor.clip, "vae": editor.vae, "image": fitted, "instruction": "make it snow", "negative": "", "encoding": "auto"}
+        positive, negative, latent = call("IP2PInstruction", **told, mask=None if mask is None else fitted_mask)
+        if ksampler:
+            (patched,) = call("IP2PGuidance", model=model, image_scale=image_scale)
+            settings = {"seed": seed, "steps": steps, "cfg": text_scale, "sampler_name": sampler, "scheduler": "normal"}
+            out, *_ = call("KSampler", model=patched, positive=positive, negative=negative, latent_image=latent, **settings)
+        else:
+            scales = {"text_scale": text_scale, "image_scale": image_scale}
+            (guider,) = call("IP2PGuider", model=model, positive=positive, negative=negative, **scales)
+            out = custom(guider, latent, sampler, steps, seed, model)
+        (picture,) = call("VAEDecode", vae=editor.vae, samples=out)
+        (restored,) = call("IP2PRestoreImage", image=picture, fit=fit, mask=mask)
+        return out["samples"], restored
+
+    def custom(guider, latent, sampler, steps, seed, model):
+        (noise,) = call("RandomNoise", noise_seed=seed)
+        (choice,) = call("KSamplerSelect", sampler_name=sampler)
+        (sigmas,) = call("BasicScheduler", model=model, scheduler="normal", steps=steps, denoise=1.0)
+        return call("SamplerCustomAdvanced", noise=noise, guider=guider, sampler=choice, sigmas=sigmas, latent_image=latent)[0]
+
+    run.custom = custom
+    return run
+
+
+@pytest.fixture
+def image():
+    import torch
+
+    return torch.rand(1, 90, 70, 3, generator=torch.Generator().manual_seed(1))
