@@ -75,9 +75,10 @@ def save_picture(picture: Tensor, path: Path) -> None:
     part = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_pil(picture).save(part, format=kind, **({"quality": 95} if kind in ("JPEG", "WEBP") else {}))
-        part.replace(path)
+        try:
+            to_pil(picture).save(part, format=kind, **({"quality": 95} if kind in ("JPEG", "WEBP") else {}))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"{path} can't be written ({error.strerror or error}): choose another place.") from error
-    finally:
-        part.unlink(missing_ok=True)
