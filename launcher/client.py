@@ -85,7 +85,7 @@ class Client:
                     raise RunError(str(data["exception_message"]).strip(), str(data["node_type"]))
                 if event["type"] == "execution_interrupted":
                     raise RunError("The run was cancelled on the server.", str(data.get("node_type", "")))
-                if event["type"] == "execution_success":
+                if event["type"] == "executing" and data.get("node") is None:  # sent after the run stands in the history
                     return dict(self.get(f"/history/{asked}")[asked]["outputs"])
         raise RunError("The connection to ComfyUI broke off before the run ended; its log says why.")
 

@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from pathlib import Path
 
 from launcher import BASE, HOST, ROOT, QuickstartError, comfyui
 from launcher.server import Server, choose_port
@@ -51,4 +50,4 @@ def serve(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     from launcher.checks import run_all
 
-    return run_all(Path(options.only) if options.only else None)
+    return run_all(options.only)
