@@ -58,6 +58,8 @@ def _detected(found: Checkpoint, embeddings: Any) -> Loaded:
 
 def _small(found: Checkpoint, embeddings: Any) -> Loaded:
     """A network of any width in Stable Diffusion 1.x layout, such as the embedded one."""
+    if found.family != "sd15":
+        raise CheckpointError(f"This {found.family} network has a size that no released model has; load a full-size one.")
     state = dict(found.state)
     clip = _small_clip(state, found.settings, embeddings) if found.part(TEXT) else None
     vae = _small_vae(found) if found.part(VAE) else None

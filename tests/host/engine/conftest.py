@@ -1,6 +1,6 @@
 """The host's own code in this process, with the pack loaded the way the host loads it.
 
-These tests look inside a sampling run, which no server lets one do. The folder of the host comes from IP2P_COMFYUI, else it is the one that
+These tests look inside a sampling run, which no server lets one do. The folder of the host comes from IP2P_HOST, else it is the one that
 the quickstart has set up. The pack's root never goes onto sys.path: its ``nodes`` folder would hide the host's ``nodes.py``.
 """
 
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-HOST = Path(os.environ.get("IP2P_COMFYUI", ROOT / ".host" / "ComfyUI"))
+HOST = Path(os.environ.get("IP2P_HOST", ROOT / ".host" / "ComfyUI"))
 
 
 def start_host():

@@ -129,6 +129,36 @@ def test_full_size_checkpoint_loads_and_takes_a_step(call, pack, nodes, tmp_path
     assert edited.isfinite().all()
 
 
+@pytest.mark.parametrize(("cosxl", "family", "prediction"), [(False, "sdxl", "EPS"), (True, "cosxl", "V_PREDICTION_EDM")])
+def test_the_host_detects_sdxl_editors(pack, cosxl, family, prediction):
+    """All keys and shapes of an SDXL editor, without their gigabytes: the host finds the right model and prediction for both kinds."""
+    import comfy.model_detection
+    import comfy.ops
+    import comfy.supported_models
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    from ip2p.checkpoint import UNET, check_editor, detect_family
+
+    wide = comfy.supported_models.SDXL_instructpix2pix.unet_config
+    config = small_config(8) | {"model_channels": 320, "num_res_blocks": [2, 2, 2], "channel_mult": [1, 2, 4], "num_classes": "sequential"}
+    config |= {
+        "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+        "transformer_depth_middle": 10,
+        "num_heads": -1,
+        "num_head_channels": 64,
+    }
+    config |= {name: wide[name] for name in ("transformer_depth", "context_dim", "use_linear_in_transformer", "adm_in_channels")}
+    unet = UNetModel(**config, device="meta", operations=comfy.ops.disable_weight_init)
+    state = {UNET + name: torch.zeros(()).expand(tensor.shape) for name, tensor in unet.state_dict().items()}
+    if cosxl:
+        state |= {"edm_vpred.sigma_max": torch.tensor(120.0), "edm_vpred.sigma_min": torch.tensor(0.002)}
+    check_editor(state)
+    assert detect_family(state) == family
+    found = comfy.model_detection.model_config_from_unet(state, UNET)
+    assert type(found).__name__ == "SDXL_instructpix2pix"
+    assert found.model_type(state, UNET).name == prediction
+
+
 def save_full_size(path):
     """Random weights with exactly the keys and shapes of the released editor, taken from the host's own modules on the meta device."""
     import comfy.ldm.models.autoencoder
