@@ -51,10 +51,10 @@ def _parser(with_training: bool) -> argparse.ArgumentParser:
     _edit_arguments(edit)
     train = commands.add_parser("train", help="train an editor from a config")
     if with_training:
-        from .training import cli as training
+        from .training.cli import add_arguments, run
 
-        training.add_arguments(train)
-        train.set_defaults(run=training.run)
+        add_arguments(train)
+        train.set_defaults(run=run)
     return parser
 
 
