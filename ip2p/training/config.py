@@ -1,0 +1,150 @@
+"""The settings of a training run: typed, read from TOML, and a key that nobody knows is an error."""
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """The file is unreadable, or a key or value in it is wrong; the message names it."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast one network learns. AdamW; the rate rises over ``warmup`` steps, then falls along a cosine to a tenth."""
+
+    steps: int = 1000
+    batch: int = 32
+    rate: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    save_every: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """``scales``: the range of the short side, in pixels, to which photos are resized before a crop."""
+
+    scales: tuple[int, int] = (144, 256)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """A KL autoencoder whose encoder learns the teacher's latent space and whose decoder learns to reconstruct from it.
+
+    ``teacher``: folder with the teacher's weights. ``perceptual``: file of LPIPS weights, or empty for none. ``crop``: pixels.
+    ``edited``: share of training crops that an edit was applied to. ``own``: share of the decoder's crops that our own encoder encodes.
+    """
+
+    teacher: str = ""
+    perceptual: str = ""
+    widths: tuple[int, ...] = (32, 32, 64, 128)
+    blocks: int = 1
+    crop: int = 64
+    edited: float = 0.5
+    own: float = 0.5
+    gradient_weight: float = 0.5
+    perceptual_weight: float = 0.25
+    log_variance: float = -12.0
+    encoder: Schedule = field(default_factory=Schedule)
+    decoder: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A CLIP text transformer, taught to tell from an instruction which edit it asks for."""
+
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latents to train on: ``crop`` pixels a side, ``edits`` random edits a photo, ``photos`` photos a file, ``passes`` over all."""
+
+    crop: int = 192
+    scales: tuple[int, int] = (192, 240)
+    edits: int = 5
+    photos: int = 100
+    passes: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Unet:
+    """The denoiser, in LDM layout.
+
+    ``attention``: the levels that have it (0 is the finest; leaving that out halves the cost of a step). ``side``: latents a side of a
+    training crop. ``snr``: min-SNR's gamma, 0 for none.
+    """
+
+    widths: tuple[int, ...] = (64, 128, 192)
+    blocks: int = 1
+    attention: tuple[int, ...] = (1, 2)
+    heads: int = 4
+    side: int = 16
+    snr: float = 5.0
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Sampling settings that the released file carries."""
+
+    size: int = 256
+    steps: int = 30
+    text_scale: float = 7.5
+    image_scale: float = 1.5
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run, one table of the file per field."""
+
+    data: Data = field(default_factory=Data)
+    autoencoder: Autoencoder = field(default_factory=Autoencoder)
+    text: TextEncoder = field(default_factory=TextEncoder)
+    latents: Latents = field(default_factory=Latents)
+    unet: Unet = field(default_factory=Unet)
+    export: Export = field(default_factory=Export)
+
+
+def load(path: Path | str) -> Config:
+    """Read a TOML file. Raises ConfigError."""
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The config {path} can't be read ({error}); name a TOML file such as models/embedded.toml.") from error
+    return build(Config, table, "the config")
+
+
+def build(kind: type[T], table: dict[str, Any], where: str) -> T:
+    """An instance of a dataclass from a table of the same keys, checked deeply. Raises ConfigError."""
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(table) - set(hints))
+    if unknown:
+        raise ConfigError(f"The key '{unknown[0]}' in {where} is unknown; the keys there are {', '.join(hints)}.")
+    return kind(**{key: _value(hints[key], value, f"'{key}' of {where}") for key, value in table.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return build(typing.cast(type, hint), value, where)
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, list) and all(isinstance(item, int) for item in value):
+            return tuple(value)
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif hint in (int, str) and type(value) is hint:
+        return value
+    raise ConfigError(f"The value {value!r} for {where} is of the wrong type.")

@@ -1,0 +1,78 @@
+"""The latents stage: photos and their edits, encoded once and kept on disk, so that the denoiser's steps cost nothing but themselves."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..worlds.photo_operators import KINDS, apply
+from .autoencoder import Encoder
+from .config import Latents
+from .data import DataError, Photo, crop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Encoded photos: ``source`` (N, 4, h, w), their ``edited`` versions (N, K, 4, h, w), which ``kinds`` (N, K), and the posterior's
+    standard deviation ``deviation``; all unscaled means, float16."""
+
+    source: Tensor
+    edited: Tensor
+    kinds: Tensor
+    deviation: float
+
+    def __len__(self) -> int:
+        return self.edited.shape[0] * self.edited.shape[1]
+
+
+def write(photos: Sequence[Photo], encoder: Encoder, config: Latents, folder: Path) -> None:
+    """Encode all photos, a file at a time; files that are already there are kept. A file's content depends on its number alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = -(-len(photos) // config.photos)
+    for number in range(parts * config.passes):
+        path = folder / f"{number:05d}.pt"
+        if not path.is_file():
+            start = number % parts * config.photos
+            pairs = _encode(photos[start : start + config.photos], encoder, config, number)
+            partial = path.with_suffix(".partial")
+            torch.save(pairs, partial)
+            os.replace(partial, path)  # noqa: PTH105
+            log.info("latents: file %d of %d", number + 1, parts * config.passes)
+
+
+def _encode(photos: Sequence[Photo], encoder: Encoder, config: Latents, number: int) -> dict[str, Tensor]:
+    chance = np.random.default_rng([config.seed, number])
+    rows = [_one(photo, encoder, config, chance) for photo in photos]
+    means, kinds, deviations = zip(*rows, strict=True)
+    stacked = torch.stack(means).half()
+    deviation = torch.stack(deviations).mean()
+    return {"source": stacked[:, 0].clone(), "edited": stacked[:, 1:].clone(), "kinds": torch.stack(kinds), "deviation": deviation}
+
+
+@torch.no_grad()
+def _one(photo: Photo, encoder: Encoder, config: Latents, chance: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """(1 + edits, 4, h, w) means of a crop and of random edits of it, the (edits,) kinds, and the mean deviation."""
+    picture = np.ascontiguousarray(crop(photo.open(), config.crop, config.scales, chance))
+    kinds = chance.choice(len(KINDS), size=config.edits, replace=False)
+    pictures = np.stack([picture, *(apply(KINDS[kind], picture) for kind in kinds)])
+    batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last) * 2 - 1
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mean, log_variance = encoder(batch)
+    return mean.float(), torch.from_numpy(kinds), (log_variance.float() / 2).exp().mean()
+
+
+def read(folder: Path) -> Pairs:
+    """All files of a folder, in order. Raises DataError."""
+    files = sorted(folder.glob("*.pt"))
+    if not files:
+        raise DataError(f"There are no latents in {folder}; run the stage 'latents' first.")
+    parts = [torch.load(path, weights_only=True) for path in files]
+    joined = {name: torch.cat([part[name] for part in parts]) for name in ("source", "edited", "kinds")}
+    return Pairs(**joined, deviation=float(torch.stack([part["deviation"] for part in parts]).mean()))

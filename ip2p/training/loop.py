@@ -1,0 +1,102 @@
+"""The one training loop: a loss, a schedule, a checkpoint. A run that was stopped and resumed gives the same weights to the bit."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import ema
+from .checkpoints import load, save
+from .config import Schedule
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """All chance of one training step, made from the seed and the step's number alone: nothing to store, nothing to lose."""
+
+    numpy: np.random.Generator
+    torch: torch.Generator
+
+    @classmethod
+    def of(cls, seed: int, step: int) -> "Randomness":
+        rng = np.random.default_rng([seed, step])
+        return cls(rng, torch.Generator().manual_seed(int(rng.integers(2**62))))
+
+
+Loss = Callable[[Randomness], Tensor]
+OnStep = Callable[[int, float], None]
+
+
+def rate_at(step: int, schedule: Schedule) -> float:
+    """The learning rate of step 0, 1, ...: a linear rise, then a cosine to a tenth of the full rate."""
+    rise = min(1.0, (step + 1) / max(1, schedule.warmup))
+    fall = 0.55 + 0.45 * math.cos(math.pi * min(1.0, step / max(1, schedule.steps)))
+    return schedule.rate * rise * fall
+
+
+def fit(module: nn.Module, loss: Loss, schedule: Schedule, path: Path, resume: bool = False, on_step: OnStep | None = None) -> list[Tensor]:
+    """Train ``module`` until ``schedule.steps``; returns the averaged parameters, in the order of ``module.parameters()``.
+
+    ``loss`` is called once a step. ``path`` receives a checkpoint every ``save_every`` steps and at the end, and at an interrupt;
+    with ``resume`` an existing one is continued.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay)
+    average = [p.detach().clone() for p in parameters]
+    done = load(path, module, optimizer, average) if resume and path.is_file() else 0
+    module.train()
+    try:
+        for step in range(done, schedule.steps):
+            value = _step(parameters, optimizer, loss, schedule, step)
+            ema.update(average, parameters, step, schedule.ema)
+            done = step + 1
+            if on_step:
+                on_step(done, value)
+            if done % schedule.save_every == 0:
+                save(path, module, optimizer, average, done)
+    finally:
+        save(path, module, optimizer, average, done)
+    module.eval()
+    return average
+
+
+def _step(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, loss: Loss, schedule: Schedule, step: int) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = rate_at(step, schedule)
+    optimizer.zero_grad(set_to_none=True)
+    value = loss(Randomness.of(schedule.seed, step))
+    value.backward()
+    if schedule.clip:
+        nn.utils.clip_grad_norm_(parameters, schedule.clip)
+    optimizer.step()
+    return float(value.detach())
+
+
+def reporter(name: str, steps: int) -> OnStep:
+    """Logs the mean loss every `REPORT_EVERY` steps."""
+    recent: list[float] = []
+
+    def report(step: int, value: float) -> None:
+        recent.append(value)
+        if step % REPORT_EVERY == 0 or step == steps:
+            log.info("%s: step %d of %d, loss %.4f", name, step, steps, sum(recent) / len(recent))
+            recent.clear()
+
+    return report
+
+
+def with_average(module: nn.Module, average: list[Tensor]) -> nn.Module:
+    """Put averaged parameters into a module, in place; returns it, frozen."""
+    with torch.no_grad():
+        for parameter, mean in zip((p for p in module.parameters() if p.requires_grad), average, strict=True):
+            parameter.copy_(mean)
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,115 @@
+"""The stages of a run, in order: each reads what earlier ones left in the run's folder and leaves its own."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from ..worlds.asking import neutral
+from . import autoencoder, export, latents, loop, text, unet
+from .checkpoints import load_average
+from .config import Config
+from .data import Photo, training_photos
+from .teacher import Teacher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its settings, where its photos are, where its results go, and whether it continues earlier ones."""
+
+    config: Config
+    data: Path
+    out: Path
+    resume: bool = False
+
+    @cached_property
+    def photos(self) -> list[Photo]:
+        """The photos that may be trained on. Raises DataError."""
+        return training_photos(self.data)
+
+    @cached_property
+    def captions(self) -> list[str]:
+        """Captions that ask for nothing."""
+        return neutral([caption for photo in self.photos for caption in photo.captions])
+
+    @property
+    def crops(self) -> autoencoder.Crops:
+        return autoencoder.Crops(self.photos, self.config.autoencoder, self.config.data.scales)
+
+    def encoder(self) -> autoencoder.Encoder:
+        """The trained encoder. Raises ResumeError where its stage has not run."""
+        module = autoencoder.Encoder(autoencoder.build(self.config.autoencoder))
+        load_average(self.out / "encoder.pt", module)
+        return module
+
+    def decoder(self) -> autoencoder.Decoder:
+        """The trained decoder. Raises ResumeError where its stage has not run."""
+        module = autoencoder.Decoder(autoencoder.build(self.config.autoencoder))
+        load_average(self.out / "decoder.pt", module)
+        return module
+
+    def classifier(self) -> text.Classifier:
+        """The trained text encoder with its head. Raises ResumeError where its stage has not run."""
+        module = text.Classifier(self.config.text)
+        load_average(self.out / "text.pt", module)
+        return module
+
+
+def train_encoder(run: Run) -> None:
+    torch.manual_seed(run.config.autoencoder.encoder.seed)
+    module = autoencoder.Encoder(autoencoder.build(run.config.autoencoder))
+    loss = autoencoder.EncoderLoss(module, run.crops, Teacher(run.config.autoencoder.teacher))
+    _fit(run, "encoder", module, loss, run.config.autoencoder.encoder)
+
+
+def train_decoder(run: Run) -> None:
+    torch.manual_seed(run.config.autoencoder.decoder.seed)
+    module = autoencoder.Decoder(autoencoder.build(run.config.autoencoder))
+    loss = autoencoder.DecoderLoss(module, run.encoder(), run.crops, Teacher(run.config.autoencoder.teacher))
+    _fit(run, "decoder", module, loss, run.config.autoencoder.decoder)
+
+
+def train_text(run: Run) -> None:
+    torch.manual_seed(run.config.text.schedule.seed)
+    module = text.Classifier(run.config.text)
+    _fit(run, "text", module, text.TextLoss(module, run.captions, run.config.text.schedule.batch), run.config.text.schedule)
+
+
+def write_latents(run: Run) -> None:
+    latents.write(run.photos, run.encoder(), run.config.latents, run.out / "latents")
+
+
+def train_unet(run: Run) -> None:
+    torch.manual_seed(run.config.unet.schedule.seed)
+    module = unet.build(run.config.unet, run.config.text.width)
+    encoder = export.text_encoder(run.classifier(), run.captions)
+    loss = unet.UnetLoss(module, encoder, latents.read(run.out / "latents"), run.captions, run.config.unet)
+    _fit(run, "unet", module, loss, run.config.unet.schedule)
+
+
+def write_file(run: Run) -> None:
+    module = unet.build(run.config.unet, run.config.text.width)
+    load_average(run.out / "unet.pt", module)
+    encoder = export.text_encoder(run.classifier(), run.captions)
+    path = run.out / "embedded.safetensors"
+    export.write(path, export.Parts(module, run.encoder(), run.decoder(), encoder), run.config)
+    log.info("wrote %s, %.1f MB", path, path.stat().st_size / 1e6)
+
+
+STAGES: dict[str, Callable[[Run], None]] = {
+    "encoder": train_encoder,
+    "decoder": train_decoder,
+    "text": train_text,
+    "latents": write_latents,
+    "unet": train_unet,
+    "export": write_file,
+}
+
+
+def _fit(run: Run, name: str, module: torch.nn.Module, loss: loop.Loss, schedule: loop.Schedule) -> None:
+    loop.fit(module, loss, schedule, run.out / f"{name}.pt", run.resume, loop.reporter(name, schedule.steps))

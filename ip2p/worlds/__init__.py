@@ -1,0 +1,1 @@
+"""Worlds whose right answers are known: photo operators and the ways people ask for them."""

@@ -1,0 +1,145 @@
+"""Instructions as people type them: a wording in a form, with fillers, scene descriptions, typing errors and punctuation."""
+
+import re
+from functools import cache
+
+import numpy as np
+
+from .phrasings import (
+    HELD_OUT_FORMS,
+    OBJECTS,
+    WHOLE_FORMS,
+    Wordings,
+    by_chance_held_out,
+    form_lists,
+    phrasings,
+    read_wordings,
+    with_article,
+)
+
+OPENINGS = (
+    "please", "can you", "could you", "could you please", "hey,", "I'd like you to", "I would like you to", "now", "just", "let's",
+    "try to", "go ahead and", "kindly", "maybe", "ok,", "would you", "I need you to", "we should", "you should", "then", "also", "first,",
+)  # fmt: skip
+CLOSINGS = (
+    "please", "thanks", "thank you", "for me", "a bit", "a lot", "slightly", "completely", "if possible", "as much as you can", "now",
+    "and nothing else", "but keep everything else the same", "without changing the composition", "very much", "strongly", "overall",
+    "everywhere", "a little", "quite a bit", "entirely", "and keep the people as they are", "but leave the rest alone", "ok", "today",
+)  # fmt: skip
+DESCRIBED = ("the photo of", "this picture of", "the image of", "this image of", "my photo of", "the photograph of", "that shot of")
+ALL_OF_IT = (
+    "everything",
+    "the whole thing",
+    "my photo",
+    "my picture",
+    "that",
+    "the entire image",
+    "the entire picture",
+    "these",
+    "the shot",
+    "all of it",
+)
+ENDINGS = ("", "", "", "", ".", ".", "!", "?", "...", " .", "!!")
+SMALL_WORDS = {"a", "an", "the", "it", "of", "in", "on", "with", "and", "to", "is", "at"}
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@cache
+def _wordings() -> dict[str, Wordings]:
+    return read_wordings()
+
+
+@cache
+def _telling_words() -> frozenset[str]:
+    """Every word that occurs in a wording of some edit, so that captions with such words are not taken for neutral."""
+    texts = [
+        text for words in _wordings().values() for part in (words.whole, words.adjectives, words.nouns, words.keywords) for text in part
+    ]
+    return frozenset(re.findall(r"[a-z]+", " ".join(texts).lower())) - {
+        "a",
+        "an",
+        "the",
+        "it",
+        "of",
+        "in",
+        "on",
+        "with",
+        "and",
+        "to",
+        "is",
+        "at",
+    }
+
+
+def neutral(captions: list[str]) -> list[str]:
+    """Captions, lower-cased and without end marks, that contain no word which asks for an edit."""
+    plain = [caption.lower().strip(" .!?") for caption in captions]
+    return [text for text in plain if text and not _telling_words() & set(re.findall(r"[a-z]+", text))]
+
+
+def ask(kind: str, rng: np.random.Generator, captions: list[str]) -> str:
+    """A random training instruction for ``kind``. ``captions`` (neutral ones; may be empty) describe scenes in passing."""
+    text = _plain(kind, rng, captions)
+    if rng.random() < 0.25:
+        text = f"{_pick(OPENINGS, rng)} {text}"
+    if rng.random() < 0.25:
+        text = f"{text} {_pick(CLOSINGS, rng)}"
+    if captions and rng.random() < 0.08:
+        text = f"{text}, {_pick(captions, rng)}"
+    elif captions and rng.random() < 0.04:
+        text = f"{_pick(captions, rng)}, {text}"
+    if rng.random() < 0.06:
+        text = _mistype(text, rng)
+    return text + _pick(ENDINGS, rng)
+
+
+def _pick(options: list[str] | tuple[str, ...], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def _plain(kind: str, rng: np.random.Generator, captions: list[str]) -> str:
+    """A wording in a form, with the picture named somehow; never an instruction that is kept out of training."""
+    held_out = _held_out(kind)
+    while True:
+        wording, form = _choose(_wordings()[kind], rng)
+        text = with_article(form.replace("{x}", wording)) if form not in WHOLE_FORMS else form.replace("{x}", wording)
+        full = text.replace("{it}", _pick(OBJECTS, rng))
+        if form in HELD_OUT_FORMS or by_chance_held_out(full) or full in held_out:
+            continue
+        return text.replace("{it}", _named(rng, captions)) if rng.random() < 0.3 else full
+
+
+@cache
+def _held_out(kind: str) -> frozenset[str]:
+    return frozenset(phrasings()[kind].held_out)
+
+
+def _choose(wordings: Wordings, rng: np.random.Generator) -> tuple[str, str]:
+    """A wording and a form for it, every wording as likely as any other."""
+    lists = [*form_lists(wordings), (wordings.whole, WHOLE_FORMS)]
+    counts = np.array([len(words) for words, _ in lists], dtype=float)
+    words, forms = lists[int(rng.choice(len(lists), p=counts / counts.sum()))]
+    return _pick(words, rng), _pick(forms, rng)
+
+
+def _named(rng: np.random.Generator, captions: list[str]) -> str:
+    """What the picture is called: a word for it, or what it shows."""
+    if not captions or rng.random() < 0.4:
+        return _pick(ALL_OF_IT, rng)
+    words = _pick(captions, rng).split()
+    start = int(rng.integers(max(1, len(words) - 2)))
+    shown = " ".join(words[start : start + int(rng.integers(1, 6))])
+    return f"{_pick(DESCRIBED, rng)} {shown}" if rng.random() < 0.6 else shown
+
+
+def _mistype(text: str, rng: np.random.Generator) -> str:
+    """One letter dropped, doubled, swapped with the next or replaced."""
+    at = int(rng.integers(len(text)))
+    before, letter, after = text[:at], text[at], text[at + 1 :]
+    options = (
+        before + after,
+        before + letter + letter + after,
+        before + after[:1] + letter + after[1:],
+        before + _pick(tuple(LETTERS), rng) + after,
+    )
+    return _pick(options, rng)

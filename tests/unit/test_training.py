@@ -1,0 +1,130 @@
+"""Training: the shares of dropped conditionings, the averaging rule, and that a resumed run equals an uninterrupted one to the bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ip2p.training import ema, loop, objective
+from ip2p.training.checkpoints import ResumeError, load_average
+from ip2p.training.config import Config, ConfigError, Schedule, build, load
+from ip2p.training.data import DataError, held_out_photos, read_photos, training_photos
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def batch_of(size: int) -> objective.Batch:
+    ones = torch.ones(size, 4, 2, 2)
+    return objective.Batch(ones, ones, torch.ones(size, 3, 5), torch.zeros(1, 3, 5))
+
+
+def test_a_twentieth_each_loses_text_picture_and_both() -> None:
+    r = (torch.arange(2000) + 0.5) / 2000
+    text, image = objective.conditioned(batch_of(2000), r)
+    no_text, no_image = text.sum((1, 2)) == 0, image.sum((1, 2, 3)) == 0
+    assert (no_text & ~no_image).float().mean() == pytest.approx(0.05, abs=1e-6)
+    assert (no_text & no_image).float().mean() == pytest.approx(0.05, abs=1e-6)
+    assert (~no_text & no_image).float().mean() == pytest.approx(0.05, abs=1e-6)
+
+
+def test_the_average_forgets_its_beginning_quickly() -> None:
+    assert ema.decay_at(0, 0.999) == pytest.approx(0.1)
+    assert ema.decay_at(10**6, 0.999) == 0.999
+    average = [torch.zeros(2)]
+    ema.update(average, [torch.ones(2)], updates=0, decay=0.999)
+    assert average[0].tolist() == pytest.approx([0.9, 0.9])
+
+
+def test_a_perfect_prediction_has_no_loss() -> None:
+    def knows(noisy: Tensor, t: Tensor, text: Tensor, image: Tensor) -> Tensor:
+        a = objective.alphas_cumprod()[t].float().view(-1, 1, 1, 1)
+        return (noisy - a.sqrt()) / (1 - a).sqrt()
+
+    value = objective.loss(knows, batch_of(8), 0.0, torch.Generator().manual_seed(0))
+    assert float(value) < 1e-4
+
+
+def test_the_snr_weight_is_one_at_high_noise_and_small_at_low() -> None:
+    low, high = objective.snr_weight(torch.tensor([0, 999]), 5.0)
+    assert float(high) == pytest.approx(1.0)
+    assert float(low) < 0.01
+    assert objective.snr_weight(torch.tensor([0, 999]), 0.0).tolist() == [1, 1]
+
+
+def trained(path: Path, steps: int, resume: bool) -> list[Tensor]:
+    torch.manual_seed(0)
+    module = nn.Linear(4, 3)
+
+    def loss(chance: loop.Randomness) -> Tensor:
+        x = torch.randn(8, 4, generator=chance.torch)
+        return (module(x) - float(chance.numpy.normal())).pow(2).mean()
+
+    average = loop.fit(module, loss, Schedule(steps=steps, warmup=2, save_every=3), path, resume)
+    return [*average, *module.state_dict().values()]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    whole = trained(tmp_path / "whole.pt", 10, resume=False)
+    torch.manual_seed(0)
+    module = nn.Linear(4, 3)
+
+    def loss(chance: loop.Randomness) -> Tensor:
+        x = torch.randn(8, 4, generator=chance.torch)
+        return (module(x) - float(chance.numpy.normal())).pow(2).mean()
+
+    def stop(step: int, value: float) -> None:
+        if step == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        loop.fit(module, loss, Schedule(steps=10, warmup=2, save_every=3), tmp_path / "part.pt", on_step=stop)
+    resumed = trained(tmp_path / "part.pt", 10, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "a.pt", 1, resume=False)
+    with pytest.raises(ResumeError, match="another network"):
+        load_average(tmp_path / "a.pt", nn.Linear(7, 3))
+    with pytest.raises(ResumeError, match="train that stage first"):
+        load_average(tmp_path / "none.pt", nn.Linear(4, 3))
+
+
+def test_the_committed_config_reads() -> None:
+    config = load(ROOT / "models" / "embedded.toml")
+    assert config.unet.schedule.steps > 0
+    assert config.export.size == 256
+
+
+def test_unknown_keys_and_wrong_types_are_errors() -> None:
+    with pytest.raises(ConfigError, match="'wdith' in"):
+        build(Config, {"text": {"wdith": 3}}, "the config")
+    with pytest.raises(ConfigError, match="wrong type"):
+        build(Config, {"text": {"width": "wide"}}, "the config")
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(ROOT / "no-such-config.toml")
+
+
+def test_an_empty_folder_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no photos; put"):
+        read_photos(tmp_path)
+    with pytest.raises(DataError, match="There is no folder or tar"):
+        read_photos(tmp_path / "none")
+
+
+def test_held_out_photos_are_never_trained_on_whatever_the_folder(tmp_path: Path) -> None:
+    for number in range(120):
+        Image.fromarray(np.full((4, 4, 3), number, dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "0.txt").write_text("a grey square\n")
+    training, held_out = training_photos(tmp_path), held_out_photos(tmp_path)
+    assert len(training) + len(held_out) == 120
+    assert 0 < len(held_out) < 20
+    assert not {photo.name for photo in training} & {photo.name for photo in held_out}
+    assert next(photo for photo in read_photos(tmp_path) if photo.name == "0").captions == ("a grey square",)
