@@ -1,70 +1,36 @@
-"""The host's own code in this process, with the pack loaded the way the host loads it.
+"""The host's own code in this process: these tests look inside a sampling run, which no server lets one do."""
 
-These tests look inside a sampling run, which no server lets one do. The folder of the host comes from IP2P_HOST, else it is the one that
-the quickstart has set up. The pack's root never goes onto sys.path: its ``nodes`` folder would hide the host's ``nodes.py``.
-"""
-
-import asyncio
-import importlib
-import os
+import functools
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-HOST = Path(os.environ.get("IP2P_HOST", ROOT / ".host" / "ComfyUI"))
-
-
-def start_host():
-    sys.path[:0] = [str(HOST)]
-    sys.path.append(str(ROOT / "tests" / "unit"))
-    arguments, sys.argv = sys.argv, ["main.py", "--cpu", "--use-pytorch-cross-attention"]
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
-    importlib.import_module("comfy.cli_args")  # reads the arguments
-    sys.argv = arguments
-    importlib.import_module("utils.install_util")  # before another 'utils' can take the name
-    nodes = importlib.import_module("nodes")
-
-    async def load():
-        await nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False)
-        return await nodes.load_custom_node(str(ROOT))
-
-    assert asyncio.run(load()), "the host could not load the pack"
-    return nodes
-
 
 @pytest.fixture(scope="session")
-def nodes():
+def nodes(root, comfyui_folder):
     """The host's nodes module, with the pack's nodes in it."""
-    return start_host()
+    from launcher import in_process
+
+    sys.path.append(str(root / "tests" / "unit"))
+    return in_process.start(comfyui_folder)
 
 
 @pytest.fixture(scope="session")
 def pack(nodes):
     """The pack's modules by name, from the very copy that the host loaded."""
-    name = nodes.NODE_CLASS_MAPPINGS["IP2PEdit"].__module__.rsplit(".nodes.", 1)[0]
-    sys.modules.setdefault("ip2p", importlib.import_module(name + ".ip2p"))
-    modules = ("guidance", "conditioning", "edit", "loading")
-    return SimpleNamespace(**{module: importlib.import_module(f"{name}.samplers.{module}") for module in modules})
+    from launcher.in_process import pack_module
+
+    sys.modules.setdefault("ip2p", pack_module(nodes, "ip2p"))
+    return SimpleNamespace(**{name: pack_module(nodes, f"samplers.{name}") for name in ("guidance", "conditioning", "edit", "loading")})
 
 
 @pytest.fixture(scope="session")
 def call(nodes):
-    """Run a node's execute as the host does, in inference mode, and return its outputs."""
-    import torch
+    """Run a node's execute as the host does and return its outputs."""
+    from launcher import in_process
 
-    def run(node, **inputs):
-        with torch.inference_mode():
-            kind = nodes.NODE_CLASS_MAPPINGS[node]
-            out = getattr(kind, "execute", None)
-            out = out(**inputs) if out else getattr(kind(), kind.FUNCTION)(**inputs)
-            return getattr(out, "result", out)
-
-    return run
+    return functools.partial(in_process.call, nodes)
 
 
 @pytest.fixture(scope="session")
