@@ -8,6 +8,7 @@ import pickle
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,9 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
 
 
 def _read_torch(path: Path, mapped: bool) -> State:
+    known = getattr(torch.serialization, "safe_globals", None)  # torch 2.5; before it such a file is refused instead
     try:
-        with torch.serialization.safe_globals(_harmless()):
+        with known(_harmless()) if known else nullcontext():
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         log.debug("torch: %s", error)
