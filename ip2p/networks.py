@@ -1,6 +1,6 @@
 """diffusers' and transformers' modules, built and filled from a checkpoint in LDM layout; their configs come from the weights' shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ def build_unet(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> UN
     unet = checkpoint.part(UNET)
     with torch.device("meta"):
         module = UNet2DConditionModel(**unet_config(unet, checkpoint.settings))
-    return _filled(module, unet_to_diffusers(unet), "UNet", dtype)
+    return _filled(module, _renamed(unet_to_diffusers, unet, "UNet"), "UNet", dtype)
 
 
 def build_vae(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> AutoencoderKL:
@@ -34,7 +34,7 @@ def build_vae(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Aut
         raise CheckpointError("This model has no autoencoder (VAE): choose a whole checkpoint or a diffusers folder with vae in it.")
     with torch.device("meta"):
         module = AutoencoderKL(**autoencoder_config(vae))
-    return _filled(module, vae_to_diffusers(vae), "autoencoder", dtype)
+    return _filled(module, _renamed(vae_to_diffusers, vae, "autoencoder"), "autoencoder", dtype)
 
 
 def build_text_encoders(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> list[nn.Module]:
@@ -44,7 +44,7 @@ def build_text_encoders(checkpoint: Checkpoint, dtype: torch.dtype = torch.float
         if state := checkpoint.part(prefix):
             encoders.append(_clip(state, int(checkpoint.settings.get("text_heads", 0)), dtype))
     if state := checkpoint.part(OPENCLIP_PREFIX):
-        known = openclip_to_transformers(state)
+        known = _renamed(openclip_to_transformers, state, "second text encoder")
         with torch.device("meta"):
             module = CLIPTextModelWithProjection(text_config(known, 0, "gelu"))
         encoders.append(_filled(module, known, "second text encoder", dtype))
@@ -132,6 +132,13 @@ def text_config(state: Mapping[str, Tensor], heads: int, activation: str) -> CLI
         hidden_act=activation,
         eos_token_id=END_OF_TEXT,
     )
+
+
+def _renamed(convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]], state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    try:
+        return convert(state)
+    except KeyError as error:
+        raise CheckpointError(f"The {name} is of another kind (its weight {error.args[0]} is unknown): get the model again.") from error
 
 
 def _filled(module: Any, state: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> Any:

@@ -54,9 +54,10 @@ def openclip_to_transformers(state: Mapping[str, Tensor]) -> State:
             renamed["text_model.embeddings.position_embedding.weight"] = tensor
         elif name == "text_projection":
             renamed["text_projection.weight"] = tensor.T.contiguous()
+        elif name == "text_projection.weight":  # some tools write it as a linear layer
+            renamed[name] = tensor
         elif name not in ("logit_scale", "attn_mask"):
-            module, _, parameter = name.rpartition(".")
-            renamed[f"{OPENCLIP[module]}.{parameter}"] = tensor
+            renamed[_other(name, OPENCLIP)] = tensor
     return renamed
 
 
@@ -81,6 +82,12 @@ def transformers_to_openclip(state: Mapping[str, Tensor]) -> State:
         elif name == "text_projection.weight":
             renamed["text_projection"] = tensor.T.contiguous()
         else:
-            module, _, parameter = name.rpartition(".")
-            renamed[f"{outer[module]}.{parameter}"] = tensor
+            renamed[_other(name, outer)] = tensor
     return renamed
+
+
+def _other(name: str, modules: Mapping[str, str]) -> str:
+    module, _, parameter = name.rpartition(".")
+    if module not in modules:
+        raise KeyError(name)
+    return f"{modules[module]}.{parameter}"

@@ -121,6 +121,9 @@ def test_the_second_encoder_of_sdxl_survives_the_round_trip():
     assert openclip["transformer.resblocks.0.attn.in_proj_weight"].shape == (192, 64)
     assert openclip["text_projection"].shape == (64, 48)
     assert same(text_keys.openclip_to_transformers(openclip), state)
+    linear = openclip | {"text_projection.weight": openclip["text_projection"].T, "logit_scale": torch.zeros(())}
+    del linear["text_projection"]
+    assert same(text_keys.openclip_to_transformers(linear), state)
 
 
 def test_an_unknown_weight_is_named():

@@ -84,6 +84,8 @@ def test_weights_that_do_not_fit_are_named():
         networks.build_unet(loaded(lost))
     with pytest.raises(CheckpointError, match="UNet's weights have shapes of another network"):
         networks.build_unet(loaded(state | {"model.diffusion_model.out.2.bias": torch.zeros(7)}))
+    with pytest.raises(CheckpointError, match=r"autoencoder is of another kind.*encoder\.lora\.weight"):
+        networks.build_vae(loaded(state | {"first_stage_model.encoder.lora.weight": torch.zeros(7)}))
 
 
 @pytest.mark.parametrize("make", [tiny.unet, tiny.wide_unet])
