@@ -50,6 +50,8 @@ def _absolute(text: str) -> Path:
 
 def interpreter(options: argparse.Namespace) -> Path:
     """The Python to run the command with, set up when that is ours to do."""
+    if options.command == "edit" and not options.photo.is_file():  # said before minutes of setting up
+        raise QuickstartError(f"There is no photo at {options.photo}: the photo comes first, then the instruction in quotes.")
     if getattr(options, "comfyui", None) is None:
         python = environment.ensure("test" if options.command == "test" else None)
         comfyui.ensure(python)

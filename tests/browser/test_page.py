@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import READY
 
 from launcher.convert import to_api
 
@@ -90,13 +91,17 @@ def test_run_shows_its_picture(page, client):
     page.screenshot(path=SHOTS / "edit_photo_done.png")
 
 
-def test_templates_list_the_pack(page, client):
+def test_a_template_opens_from_the_menu(page, client):
     page.goto(client.url)
-    page.wait_for_timeout(3000)
+    page.wait_for_function(READY, timeout=60_000)
+    page.evaluate("() => app.graph.clear()")
     page.get_by_text("Templates", exact=True).first.click()
-    page.wait_for_timeout(1500)
-    page.get_by_text("instructpix2pix", exact=False).first.click()
-    page.wait_for_timeout(1500)
+    page.get_by_text("instructpix2pix", exact=True).first.click()
+    for path in WORKFLOWS:
+        page.get_by_text(path.stem, exact=True).first.wait_for(timeout=20_000)
+    page.wait_for_timeout(1000)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "templates.png")
-    assert page.get_by_text("edit_photo", exact=False).count() + page.get_by_text("edit photo", exact=False).count() > 0
+    page.get_by_text("edit_masked", exact=True).first.click()
+    page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'IP2PEdit')", timeout=20_000)
+    assert "painted_background.webp" in [value for node in saved(page)["nodes"] for value in node.get("widgets_values") or []]
