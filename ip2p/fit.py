@@ -116,6 +116,21 @@ def rgb(image: Tensor) -> Tensor:
     return image[..., :1].expand(-1, -1, -1, 3) if image.shape[-1] < 3 else image[..., :3]
 
 
+def sized_mask(mask: Tensor, width: int, height: int) -> Tensor:
+    """A mask (h, w) or (B, h, w) as (B, height, width). One of another size must be all the same, as a host's placeholder is.
+
+    Raises ValueError for a mask that belongs to another picture.
+    """
+    mask = mask.reshape(-1, *mask.shape[-2:])
+    if mask.numel() == 0:
+        raise ValueError(f"The mask is empty (shape {tuple(mask.shape)}); wire a mask of the picture.")
+    if mask.shape[-2:] == (height, width):
+        return mask
+    if (mask == mask[0, 0, 0]).all():
+        return mask[:1, :1, :1].expand(len(mask), height, width)
+    raise ValueError(f"The mask is {mask.shape[2]} x {mask.shape[1]} but the picture is {width} x {height}; wire the mask of this picture.")
+
+
 def apply(image: Tensor, fit: Fit) -> Tensor:
     """The (B, target_height, target_width, 3) picture of a (B, height, width, C) original; Lanczos; alpha is dropped."""
     image = rgb(image)
@@ -127,9 +142,7 @@ def apply(image: Tensor, fit: Fit) -> Tensor:
 
 def apply_mask(mask: Tensor, fit: Fit) -> Tensor:
     """The (B, target_height, target_width) mask of a (B, height, width) mask over the original; bilinear."""
-    mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
-    if mask.shape[1:] != (fit.height, fit.width):
-        mask = torch.stack([_resize(m.unsqueeze(-1), (fit.width, fit.height), None, Image.Resampling.BILINEAR)[..., 0] for m in mask])
+    mask = sized_mask(mask, fit.width, fit.height)
     return torch.stack([_place(m.unsqueeze(-1), fit, Image.Resampling.BILINEAR)[..., 0] for m in mask])
 
 
@@ -152,15 +165,10 @@ def restore(edited: Tensor, fit: Fit, original: Tensor, mask: Tensor | None = No
 
 
 def _composite(edited: Tensor, original: Tensor, mask: Tensor, fit: Fit) -> Tensor:
-    mask = (mask.unsqueeze(0) if mask.ndim == 2 else mask).to(edited)
-    if mask.shape[1:] != (fit.height, fit.width):
-        if mask.shape[1:] != (fit.target_height, fit.target_width):
-            raise ValueError(
-                f"The mask is {mask.shape[2]} x {mask.shape[1]} but the picture is {fit.width} x {fit.height}; "
-                "wire the mask of the original or of the fitted picture."
-            )
-        blank = torch.zeros(len(mask), fit.height, fit.width, 3).to(edited)
-        mask = restore(mask.unsqueeze(-1), fit, blank)[..., 0]
+    if mask.shape[-2:] == (fit.target_height, fit.target_width):
+        blank = torch.zeros(len(sized_mask(mask, fit.target_width, fit.target_height)), fit.height, fit.width, 3)
+        mask = restore(mask.reshape(-1, *mask.shape[-2:], 1), fit, blank)[..., 0]
+    mask = sized_mask(mask, fit.width, fit.height).to(edited)
     rows = torch.arange(len(edited), device=edited.device)
     mask, original = mask[rows % len(mask)].unsqueeze(-1), original[rows % len(original)]
     return torch.where(mask == 0, original, torch.where(mask == 1, edited, original + mask * (edited - original)))

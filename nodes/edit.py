@@ -5,7 +5,7 @@ from typing import Any
 import comfy.samplers
 from torch import Tensor
 
-from ._api import io, schema
+from ._api import io, say, schema
 from ._inputs import image_scale, instruction, mask, negative, text_scale
 
 
@@ -21,6 +21,7 @@ class IP2PEdit(io.ComfyNode):
             description="Edits a picture (or batch) as the instruction says and returns it at its own size. The same code as the graph of "
             "single nodes, and the same picture.",
             search_aliases=["instruct pix2pix", "ip2p", "edit photo", "img2img instruction"],
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Model.Input("model", tooltip="An InstructPix2Pix model."),
                 io.Clip.Input("clip", tooltip="Its text encoder."),
@@ -69,6 +70,8 @@ class IP2PEdit(io.ComfyNode):
         from ..samplers.edit import edit
 
         edited: Tensor = edit(**inputs)
+        if inputs.get("mask") is not None and not inputs["mask"].any():
+            say("The mask is empty, so nothing may change: paint where the picture may change (Open in MaskEditor).", cls)
         return io.NodeOutput(edited)
 
 

@@ -6,7 +6,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..ip2p.fit import rgb
+from ..ip2p.fit import rgb, sized_mask
 
 Conditioning = list[list[Any]]
 ENCODINGS = ("auto", "whole", "tiled")
@@ -53,13 +53,8 @@ def start(picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         latent["batch_index"] = [0] * len(picture)
     if mask is None:
         return latent
-    mask = (mask.unsqueeze(0) if mask.ndim == 2 else mask).reshape(-1, 1, *mask.shape[-2:])
     height, width = picture.shape[-2:]
-    if mask.shape[-2:] != (height * 8, width * 8):
-        raise ValueError(
-            f"The mask is {mask.shape[-1]} x {mask.shape[-2]} but the picture is {width * 8} x {height * 8}; "
-            "take the mask from the same 'Fit image' node as the picture."
-        )
+    mask = sized_mask(mask, width * 8, height * 8).unsqueeze(1)
     free = comfy.utils.reshape_mask(mask.float(), picture.shape).to(picture) == 1
     return {**latent, "samples": torch.where(free, latent["samples"], picture), "noise_mask": mask}
 

@@ -39,13 +39,13 @@ def edit(
     scheduler: str = "normal",
     size: int = 0,
 ) -> Tensor:
-    """Edit (B, H, W, C) pictures and return them at their own size; an empty instruction returns them as they are.
+    """Edit (B, H, W, C) pictures and return them at their own size; an empty instruction or mask returns them as they are.
 
     ``size`` is the long side to work at (0: the model's own). Pixels where ``mask`` is 0 are the input's own.
     """
     guidance.check_model(model)
     image = fit.rgb(image)
-    if not instruction.strip():
+    if not instruction.strip() or (mask is not None and not mask.any()):
         return image
     plan = fit.plan(image.shape[2], image.shape[1], size or native_size(model))
     fitted_mask = None if mask is None else fit.apply_mask(mask, plan)

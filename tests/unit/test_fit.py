@@ -112,7 +112,17 @@ def test_fitted_mask_is_accepted_and_wrong_ones_are_named():
     fitted = fit.apply_mask(torch.zeros(1, 100, 150), plan)
     assert torch.equal(fit.restore(torch.rand(1, plan.target_height, plan.target_width, 3), plan, picture, fitted), picture)
     with pytest.raises(ValueError, match="mask is 10 x 10"):
-        fit.restore(torch.rand(1, 64, 64, 3), plan, picture, torch.zeros(1, 10, 10))
+        fit.restore(torch.rand(1, 64, 64, 3), plan, picture, torch.rand(1, 10, 10))
+
+
+def test_a_mask_without_content_fits_any_picture():
+    """The host hands out a small mask of zeros for a picture in which nothing was painted."""
+    picture = torch.rand(1, 100, 150, 3)
+    plan = fit.plan(150, 100, 128, "exact")
+    assert torch.equal(fit.apply_mask(torch.zeros(1, 64, 64), plan), torch.zeros(1, plan.target_height, plan.target_width))
+    assert torch.equal(fit.restore(torch.rand(1, 64, 128, 3), plan, picture, torch.zeros(64, 64)), picture)
+    with pytest.raises(ValueError, match="mask is 20 x 10 but the picture is 150 x 100"):
+        fit.apply_mask(torch.rand(1, 10, 20), plan)
 
 
 def test_more_edits_than_originals():

@@ -92,8 +92,12 @@ def test_outside_the_mask_is_the_source(call, editor, graph, image):
     assert not torch.allclose(picture[:, :40], image[:, :40], atol=0.05)
 
 
-def test_zero_mask_returns_the_picture(graph, image):
-    assert torch.equal(graph(image, mask=torch.zeros(1, 90, 70))[1], image)
+def test_zero_mask_returns_the_picture(call, editor, graph, image):
+    settings = {"instruction": "x", "negative": "", "seed": 5, "steps": 6, "size": 64, "scheduler": "normal", "sampler": "euler"}
+    told = {"model": editor.model, "clip": editor.clip, "vae": editor.vae, "image": image, "text_scale": 7.5, "image_scale": 1.5}
+    for mask in (torch.zeros(1, 90, 70), torch.zeros(1, 64, 64)):
+        assert torch.equal(graph(image, mask=mask)[1], image)
+        assert torch.equal(call("IP2PEdit", **told, **settings, mask=mask)[0], image)
 
 
 def test_transparency_is_dropped(graph, image):
@@ -140,7 +144,7 @@ class TestBadWiring:
             ({"vae": None}, "no VAE"),
             ({"image": torch.zeros(0, 64, 64, 3)}, "empty"),
             ({"image": torch.rand(1, 60, 64, 3)}, "64 x 60, which are not multiples of 8"),
-            ({"mask": torch.ones(1, 10, 20)}, "mask is 20 x 10 but the picture is 64 x 64"),
+            ({"mask": torch.rand(1, 10, 20)}, "mask is 20 x 10 but the picture is 64 x 64"),
             ({"encoding": "zipped"}, "unknown"),
         ],
     )
