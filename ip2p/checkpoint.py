@@ -64,7 +64,7 @@ def read(path: Path | str, weights: str = "ema", editor: bool = True) -> Checkpo
     if place.is_dir():
         from .folders import read_folder
 
-        state, taken, settings = read_folder(place, weights)
+        state, taken, settings = read_folder(place.resolve(), weights)
     else:
         tensors, metadata = read_tensors(place)
         state, taken = choose_weights(to_ldm(tensors, place.name), weights, place.name)

@@ -49,7 +49,9 @@ def _unet(folder: Path, weights: str) -> tuple[State, str, dict[str, Any]]:
     if not (folder / "unet").is_dir():
         alone = _files(folder, MODEL_STEM)  # the folder of a UNet alone
         if not alone:
-            raise CheckpointError(f"{folder.name} has no folder `unet`, so it is no diffusers model: choose the folder that holds `unet`.")
+            raise CheckpointError(
+                f"{folder.name or folder} has no folder `unet`, so it is no diffusers model: choose the folder that holds `unet`."
+            )
         return convert_unet(_read_all(alone), folder.name), "only", _config(folder)
     if (folder / "unet_ema").is_dir():
         name = "unet_ema" if weights == "ema" else "unet"

@@ -1,6 +1,7 @@
 """What one edit on the command line asks for, and files with one such job a line (JSON Lines)."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -53,6 +54,8 @@ class Job:
             self.out.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"The folder {self.out.parent} can't be made ({error.strerror or error}): choose another place.") from error
+        if not os.access(self.out.parent, os.W_OK):
+            raise ValueError(f"The folder {self.out.parent} can't be written to: choose another place.")
 
 
 def read_jobs(path: Path, defaults: Mapping[str, Any]) -> tuple[list[Job], list[str]]:

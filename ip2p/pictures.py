@@ -13,6 +13,7 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 SIXTEEN_BITS = 65535
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 
 def open_picture(path: Path) -> Tensor:
@@ -64,7 +65,7 @@ def to_pil(picture: Tensor) -> Image.Image:
 def picture_format(path: Path) -> str:
     """Pillow's name of the format that the file's ending asks for. ValueError for an ending that can't be written."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
-    if kind not in Image.SAVE or path.is_dir():
+    if kind not in FORMATS or path.is_dir():
         raise ValueError(f"{path.name} has no ending of a picture format: name it .png, .jpg or .webp.")
     return kind
 

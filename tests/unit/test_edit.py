@@ -121,6 +121,12 @@ def test_an_empty_batch_is_named(editor):
         editor.edit(torch.zeros(0, 64, 64, 3), "make it night")
 
 
+def test_a_strip_is_refused(editor):
+    with pytest.raises(ValueError, match="picture is 900 x 100, too narrow to edit: crop it to at most 8 to 1"):
+        editor.edit(torch.rand(1, 100, 900, 3), "make it night")
+    assert editor.edit(torch.rand(1, 16, 100, 3), "make it night", steps=1).shape == (1, 16, 100, 3)
+
+
 def test_devices():
     assert pick_device("cpu").type == "cpu"
     assert pick_device("auto").type in ("cpu", "cuda", "mps")

@@ -122,6 +122,14 @@ def test_no_unet_at_all(folder):
         read(folder)
 
 
+def test_the_folder_of_the_command_itself_has_its_name(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert same(read(".").state, tiny.ldm())
+    shutil.rmtree(folder / "unet")
+    with pytest.raises(CheckpointError, match="editor has no folder `unet`"):
+        read(".")
+
+
 def test_a_broken_config_is_named(folder):
     (folder / "unet" / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"unet/config\.json is not readable JSON"):
