@@ -80,27 +80,29 @@ class DualGuidance:
 
     def run(self, executor: Any, noise: Tensor, latent: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Around a whole sampling run: check the conditionings, and forget the run when it ends or is cancelled."""
-        self._guider = executor.class_obj
-        conds = self._guider.conds
+        outer, self._guider = self._guider, executor.class_obj
+        conds = executor.class_obj.conds
         _share_picture(conds.get("positive", []), conds.get("negative", []))
         _check_sizes(conds, noise)
         try:
             return executor(noise, latent, *args, **kwargs)
         finally:
-            self._guider = self._null = None
+            self._guider, self._null = outer, None
 
     def predict(self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict) -> list[Tensor]:
         """Around the host's batched prediction: put ``D_0`` into the same call, leave out what equation 3 does not need.
 
         Only the main call of a step, with its two conditionings, is changed; further calls by other hooks pass through.
         """
-        if len(conds) != 2 or conds[0] is None or self._guider is None:
+        if len(conds) != 2 or conds[0] is None:
             return executor(model, conds, x, sigma, options)
         self._null = None
-        text_scale = getattr(self._guider, "cfg", None)
-        passes = self._passes(text_scale, options)
+        passes = self._passes(getattr(self._guider, "cfg", None), options)
         text, image = conds
-        image = self._guider.conds["negative"] if image is None and (passes.image or passes.null) else image
+        if image is None and self._guider is not None:  # the host leaves it out at cfg 1
+            image = self._guider.conds["negative"]
+        if image is None:
+            return executor(model, conds, x, sigma, options)
         null = null_conditioning(image) if passes.null else None
         options = {**options, "model_function_wrapper": _relabel(options.get("model_function_wrapper"))}
         text = text if passes.text else None
