@@ -83,12 +83,12 @@ def _terminated(*_: object) -> None:
 def run_inside(arguments: list[str]) -> int:
     from launcher import commands
 
-    signal.signal(signal.SIGTERM, _terminated)
     options = parser().parse_args(arguments)
     return int(getattr(commands, options.command)(options))
 
 
 def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         if arguments[:1] == [INSIDE]:
             return run_inside(arguments[1:])

@@ -39,7 +39,7 @@ def serve(options: argparse.Namespace) -> int:
     with server:
         check_pack(Client(server.url).object_info(), server)
         names = ", ".join(sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
-        print(f"ComfyUI runs at {server.url}\n  workflows: Workflow menu > Browse templates > {comfyui.PACK} ({names})")
+        print(f"ComfyUI runs at {server.url}\n  workflows: Templates (left edge of the page) > {comfyui.PACK} ({names})")
         print(f"  pictures:  {server.base / 'output'}\n  log:       {server.log}\nCtrl-C stops it.", flush=True)
         assert server.process is not None
         while server.process.poll() is None:

@@ -24,9 +24,10 @@ LOG = STATE / "setup.log"
 REFUSALS = (  # what pip says -> what the user should do
     ("No space left on device", "the disk is full; free {gb:g} GB and run the same command again"),
     ("NewConnectionError", "the package index cannot be reached; check the network and run the same command again"),
+    ("NameResolutionError", "the package index cannot be found; check the network and run the same command again"),
     ("ConnectTimeout", "the package index does not answer; check the network and run the same command again"),
     ("ReadTimeoutError", "the connection to the package index broke off; run the same command again"),
-    ("No matching distribution", "the package index has nothing for this Python {python}; use Python 3.11 to 3.13 on a 64-bit system"),
+    ("No matching distribution", "the package index cannot be reached, or has nothing for Python {python}; check both"),
 )
 
 
@@ -41,11 +42,12 @@ def ensure(extra: str | None = None) -> Path:
     if extra:
         wanted[extra] = _fingerprint(tuple(_extra(extra)))
     python, stamp = python_in(VENV), VENV / "quickstart.json"
-    found = _read(stamp) if _runs(python) else None
-    if found is None:
-        _create(python)
-        found = {}
+    sound = _runs(python)
+    found = _read(stamp) if sound else {}
     if found.get("base") != wanted["base"]:
+        print(f"Setting up in {VENV} (once, a few minutes) ...", flush=True)
+        if not sound:
+            _create(python)
         stamp.unlink(missing_ok=True)
         _install(python, "PyTorch (the large one)", TORCH)
         _install(python, "the packages of ComfyUI and of this pack", (*TORCH, *HOST_PACKAGES, *_requirements()))
@@ -69,8 +71,8 @@ def _extra(name: str) -> list[str]:
 
 
 def _fingerprint(requirements: tuple[str, ...]) -> str:
-    """Changes with the packages asked for, with Python's version, and with the place of the checkout (environments do not move)."""
-    return hashlib.sha256(json.dumps([requirements, sys.version_info[:2], str(ROOT)]).encode()).hexdigest()
+    """Changes with the packages asked for, and with the place of the checkout (environments do not move)."""
+    return hashlib.sha256(json.dumps([requirements, str(ROOT)]).encode()).hexdigest()
 
 
 def _read(stamp: Path) -> dict[str, str]:
@@ -87,11 +89,11 @@ def _write(stamp: Path, found: dict[str, str]) -> None:
 
 
 def _runs(python: Path) -> bool:
-    """Whether the environment's interpreter exists and can be started."""
+    """Whether the environment's interpreter starts and has pip."""
     if not python.exists():
         return False
     try:
-        return subprocess.run([str(python), "-c", ""], capture_output=True, timeout=60).returncode == 0
+        return subprocess.run([str(python), "-c", "import pip"], capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -100,7 +102,6 @@ def _create(python: Path) -> None:
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_GB:
         raise QuickstartError(f"Setting up needs {NEEDED_GB:g} GB on the disk of {ROOT}, and {free:.1f} GB are free: make room first.")
-    print(f"Setting up in {VENV} (once, a few minutes) ...", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(VENV)], "a virtual environment")
     if not python.exists():
         raise QuickstartError(f"Python {sys.executable} made no virtual environment in {VENV}: install its venv module (python3-venv).")

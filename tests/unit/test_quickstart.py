@@ -178,7 +178,7 @@ def test_spoilt_stamp_counts_as_none(tmp_path):
     [
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
         ("pip._vendor.urllib3.exceptions.NewConnectionError: Failed to establish", "check the network"),
-        ("ERROR: No matching distribution found for torch==2.13.0", "use Python 3.11"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "has nothing for Python 3"),
         ("something else", "the last lines say why"),
     ],
 )
