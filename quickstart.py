@@ -24,7 +24,7 @@ INSIDE = "--inside"  # the same command again, now run by the environment's own 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="quickstart.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", required=True, metavar="edit | serve | test")
+    commands = top.add_subparsers(dest="command", required=True, metavar="edit | serve | test | pictures")
     edit = commands.add_parser("edit", help="edit a photo")
     edit.add_argument("photo", nargs="?", type=_absolute, default=comfyui.DEFAULT_PHOTO, metavar="PHOTO", help="default: a bundled photo")
     edit.add_argument("instruction", nargs="?", help='what to do, in quotes, for example "make it a pencil sketch"')
@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument("--text-scale", type=float, help="how closely to follow the instruction")
     edit.add_argument("--image-scale", type=float, help="how closely to keep to the photo")
     serve = commands.add_parser("serve", help="run ComfyUI with this pack until Ctrl-C")
-    for command in (edit, serve):
+    pictures = commands.add_parser("pictures", help="make the pictures of the workflows anew")
+    for command in (edit, serve, pictures):
         command.add_argument("--comfyui", type=_absolute, metavar="DIR", help="use this ComfyUI instead of fetching one")
         command.add_argument("--python", type=_absolute, metavar="PATH", help="the Python for it (default: its own venv, else this one)")
         command.add_argument("--port", type=int, help="default: a free one (serve: 8188 when free)")

@@ -15,6 +15,7 @@ NEEDS_INTERNET = (  # two of the host's own tests ask GitHub's web interface for
     "tests-unit/app_test/frontend_manager_test.py::test_init_frontend_invalid_version",
     "tests-unit/app_test/frontend_manager_test.py::test_init_frontend_invalid_provider",
 )
+LOOPS = ("-o", "asyncio_default_fixture_loop_scope=function")  # its configuration leaves open what pytest-asyncio wants to know
 OURS_ALONE = ("launcher", "quickstart.py", "install.py", "bench")
 PUBLISHED = ("__init__.py", "ip2p", "samplers", "nodes")
 
@@ -47,7 +48,7 @@ def parts(links: Path) -> list[Part]:
 
 def comfyui_tests() -> list[str]:
     deselected = [word for test in NEEDS_INTERNET for word in ("--deselect", test)]
-    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests-unit", *deselected]
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LOOPS, "tests-unit", *deselected]
 
 
 def run_all(only: str | None = None) -> int:

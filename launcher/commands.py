@@ -51,3 +51,11 @@ def test(options: argparse.Namespace) -> int:
     from launcher.checks import run_all
 
     return run_all(options.only)
+
+
+def pictures(options: argparse.Namespace) -> int:
+    from launcher.pictures import make_all
+
+    for path in make_all(server_for(options)):
+        print(path)
+    return 0
