@@ -97,7 +97,10 @@ class DecoderLoss:
 
     def __call__(self, chance: Randomness) -> Tensor:
         pictures = self.crops.batch(self.config.decoder.batch, chance.numpy)
-        made = self.decoder(self._latents(pictures, chance) / SCALE)
+        latents = self._latents(pictures, chance)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            made = self.decoder(latents / SCALE)
+        made = made.float()
         loss = F.l1_loss(made, pictures) + self.config.gradient_weight * gradient_distance(made, pictures)
         if self.perceptual:
             loss = loss + self.config.perceptual_weight * self.perceptual(made, pictures).mean()
@@ -107,7 +110,8 @@ class DecoderLoss:
     def _latents(self, pictures: Tensor, chance: Randomness) -> Tensor:
         """Scaled latents of the batch, all by one of the two encoders, with a little noise."""
         own = chance.numpy.random() < self.config.own
-        latents = self.encoder(pictures)[0] * SCALE if own else self.teacher.encode(pictures)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            latents = (self.encoder(pictures)[0].float() * SCALE) if own else self.teacher.encode(pictures)
         amount = JITTER * torch.rand(len(latents), 1, 1, 1, generator=chance.torch)
         return latents + amount * torch.randn(latents.shape, generator=chance.torch)
 

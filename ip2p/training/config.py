@@ -40,13 +40,15 @@ class Data:
 class Autoencoder:
     """A KL autoencoder whose encoder learns the teacher's latent space and whose decoder learns to reconstruct from it.
 
-    ``teacher``: folder with the teacher's weights. ``perceptual``: file of LPIPS weights, or empty for none. ``crop``: pixels.
-    ``edited``: share of training crops that an edit was applied to. ``own``: share of the decoder's crops that our own encoder encodes.
+    ``teacher``: folder with the teacher's weights. ``perceptual``: file of LPIPS weights, or empty for none. ``widths``: channels from
+    fine to coarse; the first should be 64 or more, since a norm of 32 groups would otherwise wipe out each channel's mean, and with it
+    a picture's overall colour. ``crop``: pixels. ``edited``: share of training crops that an edit was applied to. ``own``: share of
+    the decoder's crops that our own encoder encodes.
     """
 
     teacher: str = ""
     perceptual: str = ""
-    widths: tuple[int, ...] = (32, 32, 64, 128)
+    widths: tuple[int, ...] = (64, 64, 128, 128)
     blocks: int = 1
     crop: int = 64
     edited: float = 0.5

@@ -50,7 +50,7 @@ def fit(module: nn.Module, loss: Loss, schedule: Schedule, path: Path, resume: b
     with ``resume`` an existing one is continued.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, fused=True)
     average = [p.detach().clone() for p in parameters]
     done = load(path, module, optimizer, average) if resume and path.is_file() else 0
     module.train()
