@@ -12,19 +12,19 @@ from types import ModuleType
 class DeclareOperators:
     """A finder that finds nothing: the first time torchvision is looked for, it declares the operators and leaves the import path."""
 
-    library: object = None  # torch forgets the declarations when nothing holds the library
+    declared: object = None  # torch forgets the declarations when nothing holds them
 
     @classmethod
     def find_spec(cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
         if name != "torchvision":
             return
         sys.meta_path.remove(cls)
-        import torch
+        from torch import library
 
-        library = torch.library.Library("torchvision", "DEF")
+        operators = library.Library("torchvision", "DEF")
         for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        cls.library = library
+            operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        cls.declared = operators
 
 
 sys.meta_path.insert(0, DeclareOperators)
