@@ -59,6 +59,18 @@ def test_one_seed_gives_one_picture_and_another_seed_another(client, object_info
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("photo", ["example.png", "coffee.jpg"])
+def test_graph_and_ksampler_give_the_picture_of_the_one_node(photo, client, object_info):
+    words = {"instruction": "make it night", "steps": 6}
+    asked = {"edit_photo": {"seed": 5}, "edit_graph": {"noise_seed": 5}, "edit_with_ksampler": {"seed": 5}}
+    one, graph, ksampler = (
+        pixels(client.pictures(client.run(fill(prompt_of(WORKFLOWS[0].with_stem(name), object_info), photo, words | seed)))[-1])
+        for name, seed in asked.items()
+    )
+    assert np.array_equal(one, graph)
+    assert abs(one - ksampler).max() <= 1
+
+
 def test_refused_prompt_says_why(client, object_info):
     prompt = prompt_of(next(path for path in WORKFLOWS if path.stem == "edit_photo"), object_info)
     with pytest.raises(RunError, match="no_such_photo"):
