@@ -1,5 +1,6 @@
 """The denoiser stage: a small InstructPix2Pix UNet in LDM layout, on encoded pairs and instructions made up as it goes."""
 
+import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
@@ -50,12 +51,19 @@ class UnetLoss:
         return self.text(tokens_of(instructions)).last_hidden_state
 
     def _batch(self, chance: Randomness) -> Batch:
-        rng, side = chance.numpy, self.config.side
-        photos = torch.from_numpy(rng.integers(len(self.pairs.source), size=self.config.schedule.batch))
+        rng, side = chance.numpy, int(chance.numpy.choice(self.config.sides))
+        size = max(1, round(self.config.schedule.batch * (min(self.config.sides) / side) ** 2))
+        photos = torch.from_numpy(rng.integers(len(self.pairs.source), size=size))
         edits = torch.from_numpy(rng.integers(self.pairs.edited.shape[1], size=len(photos)))
         room = self.pairs.source.shape[-1] - side
         top, left = (int(rng.integers(room + 1)) for _ in range(2))
         window = (..., slice(top, top + side), slice(left, left + side))
-        instructions = [ask(KINDS[int(kind)], rng, self.captions) for kind in self.pairs.kinds[photos, edits]]
+        instructions = [self._ask(int(kind), rng) for kind in self.pairs.kinds[photos, edits]]
         target = objective.scaled_sample(self.pairs.edited[photos, edits][window].float(), self.pairs.deviation, chance.torch)
         return Batch(target, self.pairs.source[photos][window].float(), self._features(instructions), self.empty)
+
+    def _ask(self, kind: int, rng: np.random.Generator) -> str:
+        """An instruction for the kind, or, in the configured share of cases, for any."""
+        if rng.random() < self.config.misaligned:
+            kind = int(rng.integers(len(KINDS)))
+        return ask(KINDS[kind], rng, self.captions)

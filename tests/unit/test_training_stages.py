@@ -36,7 +36,7 @@ photos = 2
 widths = [32, 32]
 attention = [1]
 heads = 2
-side = 4
+sides = [4, 8]
 schedule = {{ steps = 2, batch = 2 }}
 [export]
 size = 64
