@@ -135,7 +135,10 @@ def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
     # a copy, because the format refuses tensors that share storage
     copies = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
     try:
+        part.touch()
+        mode = part.stat().st_mode  # what a new file gets here; some versions of the library make it private
         save_file(copies, part, dict(metadata))
+        part.chmod(mode)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -38,6 +38,12 @@ def test_written_then_read_is_the_same(tmp_path, state):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.safetensors"]
 
 
+def test_a_written_file_has_the_permissions_of_a_new_file(tmp_path, small):
+    (tmp_path / "plain").touch()
+    write(tmp_path / "model.safetensors", small)
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_writing_takes_views_and_shared_tensors(tmp_path, small):
     name = checkpoint.UNET + "time_embed.0.weight"
     write(tmp_path / "model.safetensors", small | {name: small[name].T, "copy": small[name]})
