@@ -25,8 +25,6 @@ STEPS = 30
 TEXT_SCALE, IMAGE_SCALE = 7.5, 1.5
 SAMPLERS = ("euler_ancestral", "euler")
 SMALLEST, LARGEST = 64, 4096
-MULTIPLE = 64
-METHOD = "pad"  # the authors crop; here the whole picture must come back edited
 
 
 @dataclass
@@ -95,7 +93,7 @@ class Editor:
         check(steps, seed, text_scale, image_scale, size or self.size, sampler)
         if not instruction.strip():
             return original
-        how = fit.plan(original.shape[2], original.shape[1], size or self.size, METHOD, MULTIPLE)
+        how = fit.plan(original.shape[2], original.shape[1], size or self.size)
         log.info("editing at %s", how)
         latent = self.encode(fit.apply(original, how))
         conditions = Conditions(text.encode(self.encoders, instruction), text.encode(self.encoders, negative), latent)

@@ -12,8 +12,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-METHODS = ("exact", "reference", "crop", "pad", "scale")
-MULTIPLES = (64, 8)
+METHODS = ("scale", "pad", "crop", "exact", "reference")
+MULTIPLES = (8, 64)
+METHOD, MULTIPLE = METHODS[0], MULTIPLES[0]
+"""What a whole edit uses: the picture keeps its edges, which the authors' crop would leave unedited, and its shape within 4 pixels."""
+LARGEST = 8192
+"""No side of a fitted picture may be longer, in pixels."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels; may be fractional."""
@@ -38,7 +42,7 @@ class Fit:
         return f"{self.width} x {self.height} -> {self.target_width} x {self.target_height} ({self.method})"
 
 
-def plan(width: int, height: int, size: int = 512, method: str = "exact", multiple: int = 64) -> Fit:
+def plan(width: int, height: int, size: int = 512, method: str = METHOD, multiple: int = MULTIPLE) -> Fit:
     """Work out the fit of a ``width`` x ``height`` picture.
 
     ``reference`` and ``exact`` are the authors' resize: scale the long side to ``size``, round the short side up and the long
@@ -55,6 +59,8 @@ def plan(width: int, height: int, size: int = 512, method: str = "exact", multip
         raise ValueError(f"A size of {size} in multiples of {multiple} is impossible; use a size of at least 0 and a multiple such as 64.")
     if method in ("exact", "reference"):
         target = (_reference_size if method == "reference" else _exact_size)(width, height, size or max(width, height), multiple)
+        if max(target) > max(LARGEST, size):
+            raise ValueError(f"A picture of {width} x {height} is too narrow for the fit method '{method}'; use scale or pad.")
         source = _middle(width, height, target[0] / target[1])
         return Fit(width, height, *target, source, (0, 0, *target), method)
     return _multiples(width, height, size, method, multiple)

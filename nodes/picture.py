@@ -37,15 +37,16 @@ class IP2PFitImage(io.ComfyNode):
                 io.Combo.Input(
                     "method",
                     options=list(fitting.METHODS),
-                    default="exact",
-                    tooltip="exact: the authors' resize, short side up and long side down to whole multiples, middle cropped. reference: "
-                    "the same with the rounding errors of their code. crop, pad, scale: scale the long side, then cut, extend or stretch.",
+                    default=fitting.METHOD,
+                    tooltip="scale: scale the long side, then stretch by a few pixels to multiples. pad, crop: extend or cut instead. "
+                    "exact: the authors' resize, short side up and long side down to multiples, middle cropped. reference: the same with "
+                    "the rounding errors of their code.",
                 ),
                 io.Combo.Input(
                     "multiple",
                     options=[str(multiple) for multiple in fitting.MULTIPLES],
-                    default="64",
-                    tooltip="Sides become multiples of this: 64 as the authors do, or 8, the least the network takes.",
+                    default=str(fitting.MULTIPLE),
+                    tooltip="Sides become multiples of this: 8, the least the network takes, or 64 as the authors do.",
                 ),
                 io.Mask.Input("mask", optional=True, tooltip="A mask over the picture, to be fitted along with it."),
             ],

@@ -92,10 +92,11 @@ def _small_clip(state: State, settings: dict[str, str], embeddings: Any) -> Any:
     text = config.process_clip_state_dict({k: v for k, v in state.items() if k.startswith(TEXT)})
     prefix = "clip_l.transformer.text_model."
     layers = {key.removeprefix(prefix).split(".")[2] for key in text if key.startswith(prefix + "encoder.layers.")}
+    width = text[prefix + "embeddings.token_embedding.weight"].shape[1]
     sizes = {
-        "hidden_size": text[prefix + "embeddings.token_embedding.weight"].shape[1],
+        "hidden_size": width,
         "intermediate_size": text[prefix + "encoder.layers.0.mlp.fc1.weight"].shape[0],
-        "num_attention_heads": int(settings.get("text_heads", 1)),
+        "num_attention_heads": int(settings.get("text_heads", max(1, width // 64))),
         "num_hidden_layers": len(layers),
     }
     clip = comfy.sd.CLIP(

@@ -67,7 +67,7 @@ def graph(call, editor):
 
     def run(image, text_scale=7.5, image_scale=1.5, *, sampler="euler", steps=6, seed=5, mask=None, model=None, ksampler=False, size=64):
         model = model or editor.model
-        fitted, fitted_mask, fit, _, _ = call("IP2PFitImage", image=image, size=size, method="exact", multiple="64", mask=mask)
+        fitted, fitted_mask, fit, _, _ = call("IP2PFitImage", image=image, size=size, method="scale", multiple="8", mask=mask)
         told = {"clip": editor.clip, "vae": editor.vae, "image": fitted, "instruction": "make it snow", "negative": "", "encoding": "auto"}
         positive, negative, latent = call("IP2PInstruction", **told, mask=None if mask is None else fitted_mask)
         if ksampler:

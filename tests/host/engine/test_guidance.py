@@ -39,7 +39,7 @@ def test_stock_ksampler_equals_the_guider(graph, image, sampler, text_scale, ima
 
 def native(call, editor, graph, image, text_scale, image_scale):
     """The host's own dual guidance on the same picture, text and noise."""
-    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="exact", multiple="64")
+    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="scale", multiple="8")
     (text,) = call("CLIPTextEncode", clip=editor.clip, text="make it snow")
     (empty,) = call("CLIPTextEncode", clip=editor.clip, text="")
     positive, negative, latent = call("InstructPixToPixConditioning", positive=text, negative=empty, pixels=fitted, vae=editor.vae)
@@ -56,7 +56,7 @@ def test_equals_the_hosts_dual_guider(call, editor, graph, image, text_scale, im
 
 
 def test_plain_ksampler_is_image_scale_one(call, editor, graph, image):
-    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="exact", multiple="64")
+    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="scale", multiple="8")
     told = {"clip": editor.clip, "vae": editor.vae, "image": fitted, "instruction": "make it snow", "negative": "", "encoding": "auto"}
     positive, negative, latent = call("IP2PInstruction", **told)
     settings = {"seed": 5, "steps": 6, "cfg": 7.5, "sampler_name": "euler", "scheduler": "normal"}
@@ -131,7 +131,7 @@ def test_hooks_see_what_a_plain_ksampler_shows(call, editor, graph, image, scale
     """The first step starts from the same noise, so its predictions must be those of an unpatched run."""
     ours, plain = [], []
     graph(image, *scales, model=hooked(editor.model, ours), steps=1)
-    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="exact", multiple="64")
+    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="scale", multiple="8")
     told = {"clip": editor.clip, "vae": editor.vae, "image": fitted, "instruction": "make it snow", "negative": "", "encoding": "auto"}
     positive, negative, latent = call("IP2PInstruction", **told)
     settings = {"seed": 5, "steps": 1, "cfg": 7.5, "sampler_name": "euler", "scheduler": "normal"}
@@ -188,7 +188,7 @@ def test_patching_twice_keeps_the_last_scale(call, editor, graph, image):
 
 
 def test_negative_from_plain_text_gets_the_picture(call, editor, graph, image):
-    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="exact", multiple="64")
+    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="scale", multiple="8")
     told = {"clip": editor.clip, "vae": editor.vae, "image": fitted, "instruction": "make it snow", "negative": "", "encoding": "auto"}
     positive, _, latent = call("IP2PInstruction", **told)
     (plain,) = call("CLIPTextEncode", clip=editor.clip, text="")
@@ -198,7 +198,7 @@ def test_negative_from_plain_text_gets_the_picture(call, editor, graph, image):
 
 def test_areas_and_several_conditionings(call, editor, image):
     """Area conditioning works: an area over the whole picture changes nothing."""
-    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="exact", multiple="64")
+    fitted, *_ = call("IP2PFitImage", image=image, size=64, method="scale", multiple="8")
     told = {"clip": editor.clip, "vae": editor.vae, "image": fitted, "negative": "", "encoding": "auto"}
     positive, negative, latent = call("IP2PInstruction", **told, instruction="make it snow")
     (area,) = call("ConditioningSetArea", conditioning=positive, width=64, height=64, x=0, y=0, strength=1.0)
