@@ -13,22 +13,18 @@ from typing import Any
 
 from torch import Tensor
 
-from .files import CheckpointError, read_tensors, write_tensors
-from .keys import is_diffusers_unet, unet_to_ldm, vae_levels
+from .files import CheckpointError, State, read_tensors, write_tensors
+from .folders import read_folder
+from .keys import is_diffusers_unet, vae_levels
+from .layout import EMA, TURN, UNET, VAE, convert_unet, part, prefixed
 
-__all__ = ["EMBEDDED", "Checkpoint", "CheckpointError", "check_editor", "read", "unet_in_channels", "vae_config", "write"]
+__all__ = ["EMBEDDED", "UNET", "Checkpoint", "CheckpointError", "check_editor", "read", "unet_in_channels", "vae_config", "write"]
 
 log = logging.getLogger(__name__)
 
-State = dict[str, Tensor]
-
 EMBEDDED = Path(__file__).resolve().parent.parent / "models" / "embedded.safetensors"
-UNET = "model.diffusion_model."
-VAE = "first_stage_model."
-EMA = "model_ema."
 FIRST_CONV = UNET + "input_blocks.0.0.weight"
 WEIGHTS = ("ema", "raw")
-TURN = "load an InstructPix2Pix checkpoint or turn it into one"
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Checkpoint:
 
     def part(self, prefix: str) -> State:
         """The tensors whose name begins with `prefix`, named without it."""
-        return _part(self.state, prefix)
+        return part(self.state, prefix)
 
 
 def read(path: Path | str, weights: str = "ema", editor: bool = True) -> Checkpoint:
@@ -62,8 +58,6 @@ def read(path: Path | str, weights: str = "ema", editor: bool = True) -> Checkpo
     if not place.exists():
         raise CheckpointError(f"There is no model at {place}: check the name.")
     if place.is_dir():
-        from .folders import read_folder
-
         state, taken, settings = read_folder(place.resolve(), weights)
     else:
         tensors, metadata = read_tensors(place)
@@ -84,25 +78,17 @@ def to_ldm(tensors: Mapping[str, Tensor], name: str) -> State:
     if any(key.startswith(UNET) for key in tensors):
         return dict(tensors)
     for prefix in ("", "diffusion_model.", "unet."):
-        unet = _part(tensors, prefix)
+        unet = part(tensors, prefix)
         if "input_blocks.0.0.weight" in unet:
-            return _prefixed(unet, UNET)
+            return prefixed(unet, UNET)
         if "conv_in.weight" in unet and is_diffusers_unet(unet) and "time_embedding.linear_1.weight" in unet:
-            return _prefixed(convert_unet(unet, name), UNET)
+            return prefixed(convert_unet(unet, name), UNET)
     raise CheckpointError(f"{name} is not a Stable Diffusion model (it has no UNet weights): {TURN}.")
-
-
-def convert_unet(unet: Mapping[str, Tensor], name: str) -> State:
-    """A diffusers UNet in LDM names, or a CheckpointError that names the first weight which no Stable Diffusion UNet has."""
-    try:
-        return unet_to_ldm(unet)
-    except KeyError as error:
-        raise CheckpointError(f"{name} has a UNet of another kind (its weight {error.args[0]} is unknown): {TURN}.") from error
 
 
 def choose_weights(state: Mapping[str, Tensor], weights: str, name: str) -> tuple[State, str]:
     """(state with the chosen UNet and no `model_ema.*` left, which set it is). EMA names are the UNet's without their dots."""
-    averaged = _part(state, EMA)
+    averaged = part(state, EMA)
     kept = {key: tensor for key, tensor in state.items() if not key.startswith(EMA)}
     names = {key: key.removeprefix("model.").replace(".", "") for key in kept if key.startswith(UNET)}
     there = sum(flat in averaged for flat in names.values())
@@ -150,7 +136,7 @@ def detect_family(state: Mapping[str, Tensor]) -> str:
 
 def vae_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The LDM `ddconfig` of an autoencoder, from the shapes of its weights (a whole state or the autoencoder's own names)."""
-    vae = _part(state, VAE) or dict(state)
+    vae = part(state, VAE) or dict(state)
     if "encoder.conv_in.weight" not in vae or "decoder.conv_in.weight" not in vae:
         raise CheckpointError("This model has no autoencoder (VAE): load one beside it.")
     levels, blocks, _ = vae_levels(vae)
@@ -174,11 +160,3 @@ def write(path: Path | str, state: Mapping[str, Tensor], settings: Mapping[str, 
     """Write an LDM-layout state dict as safetensors, `settings` as its `ip2p.*` notes; beside its place first, then renamed in."""
     notes = {f"ip2p.{name}": str(value) for name, value in (settings or {}).items()}
     write_tensors(Path(path), state, {"format": "pt"} | notes)
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> State:
-    return {key[len(prefix) :]: tensor for key, tensor in state.items() if key.startswith(prefix)}
-
-
-def _prefixed(state: Mapping[str, Tensor], prefix: str) -> State:
-    return {prefix + key: tensor for key, tensor in state.items()}

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from .checkpoint import TURN, UNET, VAE, CheckpointError, convert_unet
-from .files import read_tensors
+from .files import CheckpointError, State, read_tensors
 from .keys import vae_to_ldm
+from .layout import SECOND_TEXT_SDXL, TEXT, TEXT_SDXL, TURN, UNET, VAE, convert_unet, prefixed
 from .text_keys import clip_to_ldm, transformers_to_openclip
 
 log = logging.getLogger(__name__)
-
-State = dict[str, Tensor]
 
 MODEL_STEM = "diffusion_pytorch_model"
 TEXT_STEMS = {"safetensors": "model", "bin": "pytorch_model"}
@@ -29,19 +26,19 @@ def read_folder(folder: Path, weights: str) -> tuple[State, str, dict[str, str]]
     encoder may be absent (the state then lacks its part); a UNet may not.
     """
     unet, taken, config = _unet(folder, weights)
-    state = {UNET + key: tensor for key, tensor in unet.items()}
+    state = prefixed(unet, UNET)
     settings = _settings(config)
     wide = UNET + "label_emb.0.0.weight" in state
     if (folder / "vae").is_dir():
         state |= _converted(_component(folder, "vae", MODEL_STEM), vae_to_ldm, VAE, folder, "vae")
     if (folder / "text_encoder").is_dir():
-        prefix = "conditioner.embedders.0.transformer." if wide else "cond_stage_model.transformer."
+        prefix = TEXT_SDXL if wide else TEXT
         state |= _converted(_component(folder, "text_encoder", TEXT_STEMS), clip_to_ldm, prefix, folder, "text_encoder")
         heads = _config(folder / "text_encoder").get("num_attention_heads")
         settings |= {"text_heads": str(heads)} if heads else {}
     if (folder / "text_encoder_2").is_dir():
         second = _component(folder, "text_encoder_2", TEXT_STEMS)
-        state |= _converted(second, transformers_to_openclip, "conditioner.embedders.1.model.", folder, "text_encoder_2")
+        state |= _converted(second, transformers_to_openclip, SECOND_TEXT_SDXL, folder, "text_encoder_2")
     return state | _edm(folder), taken, settings
 
 
@@ -101,7 +98,7 @@ def _read_all(files: list[Path]) -> State:
 
 def _converted(state: State, convert: Any, prefix: str, folder: Path, name: str) -> State:
     try:
-        return {prefix + key: tensor for key, tensor in convert(state).items()}
+        return prefixed(convert(state), prefix)
     except KeyError as error:
         raise CheckpointError(
             f"{folder.name}/{name} is of another kind than Stable Diffusion's (its weight {error.args[0]} is unknown): {TURN}."

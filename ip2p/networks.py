@@ -8,14 +8,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from .checkpoint import UNET, VAE, Checkpoint, CheckpointError, vae_config
+from .checkpoint import Checkpoint, CheckpointError, vae_config
 from .keys import unet_layout, unet_to_diffusers, vae_to_diffusers
+from .layout import SECOND_TEXT_SDXL, TEXT, TEXT_SDXL, UNET, VAE
 from .text_keys import clip_to_transformers, openclip_to_transformers
 
 SD_HEADS = 8  # of every SD 1.x attention, whatever its width
 HEAD_WIDTH = 64  # SDXL's UNet and CLIP's text encoders count heads by width instead
-TEXT_PREFIXES = ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer.")
-OPENCLIP_PREFIX = "conditioner.embedders.1.model."
 END_OF_TEXT = 49407
 
 
@@ -40,10 +39,10 @@ def build_vae(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Aut
 def build_text_encoders(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> list[nn.Module]:
     """The text encoder of SD 1.x, or the two of SDXL, as transformers modules, frozen. CheckpointError where there is none."""
     encoders: list[nn.Module] = []
-    for prefix in TEXT_PREFIXES:
+    for prefix in (TEXT, TEXT_SDXL):
         if state := checkpoint.part(prefix):
             encoders.append(_clip(state, int(checkpoint.settings.get("text_heads", 0)), dtype))
-    if state := checkpoint.part(OPENCLIP_PREFIX):
+    if state := checkpoint.part(SECOND_TEXT_SDXL):
         known = _renamed(openclip_to_transformers, state, "second text encoder")
         with torch.device("meta"):
             module = CLIPTextModelWithProjection(text_config(known, 0, "gelu"))

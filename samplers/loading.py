@@ -12,13 +12,13 @@ import comfy.utils
 from comfy.model_patcher import ModelPatcher
 
 from ..ip2p import checkpoint
-from ..ip2p.checkpoint import UNET, VAE, Checkpoint, CheckpointError, State
+from ..ip2p.checkpoint import Checkpoint
+from ..ip2p.files import CheckpointError, State
+from ..ip2p.layout import TEXT, TEXT_SDXL, UNET, VAE
 from .edit import ATTACHMENT
 
 log = logging.getLogger(__name__)
 
-TEXT = "cond_stage_model."
-TEXT_SDXL = "conditioner."
 FULL_SIZE = 320
 """First width of the full-size UNets, which the host detects by itself; others are built here."""
 

@@ -9,12 +9,11 @@ from transformers import CLIPTextModel
 
 from .. import checkpoint
 from ..keys import unet_to_ldm, vae_to_ldm
+from ..layout import TEXT, UNET, VAE
 from ..text_keys import clip_to_ldm
 from .autoencoder import Decoder, Encoder
 from .config import Config
 from .text import Classifier, neutralise
-
-UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
 
 
 @dataclass(frozen=True)
