@@ -13,7 +13,7 @@ from launcher.edit import WORKFLOW, check_pack, instruction_of, read_photo
 from launcher.server import Server
 
 SIDE = 512  # pixels of a workflow's picture, which the page shows square
-SHOWN = ("make it black and white", "turn it into a pencil sketch", "make it night", "make it look like an old photo")
+SHOWN = ("make it look like sunset", "make it night", "make it snow", "turn it into a pencil sketch")
 
 
 def make_all(server: Server) -> list[Path]:
