@@ -31,7 +31,10 @@ from ip2p.training.data import Photo, held_out_photos, read_photos  # noqa: E402
 from ip2p.worlds.photo_operators import KINDS, apply  # noqa: E402
 from ip2p.worlds.phrasings import phrasings  # noqa: E402
 
-FREE_PHOTOS = (*sorted((ROOT / "tests" / "photos").glob("*.jpg")), ROOT / "photos" / "astronaut.jpg", ROOT / "photos" / "coffee.jpg")
+FREE_PHOTOS = (
+    *sorted((ROOT / "tests" / "photos").glob("*.jpg")),
+    *(ROOT / "photos" / f"{name}.jpg" for name in ("astronaut", "chelsea", "coffee")),
+)
 Distance = Callable[[np.ndarray, np.ndarray], float]
 
 
