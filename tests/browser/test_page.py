@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import READY
+from PIL import Image
 
+from launcher import comfyui
 from launcher.convert import to_api
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +87,7 @@ def test_run_shows_its_picture(page, client):
     assert status["status_str"] == "success", status
     shown = "() => app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.[0]?.naturalWidth ?? 0"
     page.wait_for_function(f"() => ({shown})() > 0", timeout=30_000)
-    assert page.evaluate(shown) == 512
+    assert page.evaluate(shown) == Image.open(comfyui.DEFAULT_PHOTO).width
     page.wait_for_timeout(800)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "edit_photo_done.png")

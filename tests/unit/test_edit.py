@@ -79,7 +79,7 @@ def test_defaults_come_from_the_checkpoint(photo):
     seen = []
     noted = made(state, steps="3", text_scale="3", image_scale="1.2", size="128")
     edited = noted.edit(photo, "make it night", on_step=lambda done, total, latent: seen.append((total, tuple(latent.shape))))
-    assert seen == [(3, (1, 4, 16, 16))] * 3
+    assert seen == [(3, (1, 4, 11, 16))] * 3  # 130 x 90 at 128: 128 x 88 pixels
     told = made(state).edit(photo, "make it night", steps=3, text_scale=3.0, image_scale=1.2, size=128)
     assert torch.equal(edited, told)
 
