@@ -32,6 +32,10 @@ def build(config: Autoencoder) -> AutoencoderKL:
     )
 
 
+COARSE = 4
+"""Pixels a side over which colours are also compared in the mean, so that they stay true where detail is lost."""
+
+
 class Encoder(nn.Module):
     """Pictures (B, 3, H, W) in [-1, 1] to the posterior's mean and log variance, each (B, 4, H/8, W/8), unscaled."""
 
@@ -89,7 +93,10 @@ class EncoderLoss:
 
 
 class DecoderLoss:
-    """Pixels, their differences to the right and below, and LPIPS where its weights are there; from the teacher's latents and our own."""
+    """Pixels, means of small squares, differences to the right and below, and LPIPS where its weights are there.
+
+    The latents are the teacher's or our own.
+    """
 
     def __init__(self, decoder: Decoder, encoder: Encoder, crops: Crops, teacher: Teacher) -> None:
         self.decoder, self.encoder, self.crops, self.teacher, self.config = decoder, encoder, crops, teacher, crops.config
@@ -101,7 +108,8 @@ class DecoderLoss:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             made = self.decoder(latents / SCALE)
         made = made.float()
-        loss = F.l1_loss(made, pictures) + self.config.gradient_weight * gradient_distance(made, pictures)
+        coarse = F.l1_loss(F.avg_pool2d(made, COARSE), F.avg_pool2d(pictures, COARSE))
+        loss = F.l1_loss(made, pictures) + coarse + self.config.gradient_weight * gradient_distance(made, pictures)
         if self.perceptual:
             loss = loss + self.config.perceptual_weight * self.perceptual(made, pictures).mean()
         return loss
