@@ -109,7 +109,7 @@ class Export:
 
     size: int = 256
     steps: int = 30
-    text_scale: float = 7.5
+    text_scale: float = 5.0
     image_scale: float = 1.5
 
 
