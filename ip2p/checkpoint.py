@@ -16,14 +16,24 @@ from torch import Tensor
 from .files import CheckpointError, State, read_tensors, write_tensors
 from .folders import read_folder
 from .keys import is_diffusers_unet, vae_levels
-from .layout import EMA, TURN, UNET, VAE, convert_unet, part, prefixed
+from .layout import EMA, FIRST_CONV, TURN, UNET, VAE, convert_unet, part, prefixed
 
-__all__ = ["EMBEDDED", "UNET", "Checkpoint", "CheckpointError", "check_editor", "read", "unet_in_channels", "vae_config", "write"]
+__all__ = [
+    "EMBEDDED",
+    "FIRST_CONV",
+    "UNET",
+    "Checkpoint",
+    "CheckpointError",
+    "check_editor",
+    "read",
+    "unet_in_channels",
+    "vae_config",
+    "write",
+]
 
 log = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "models" / "embedded.safetensors"
-FIRST_CONV = UNET + "input_blocks.0.0.weight"
 WEIGHTS = ("ema", "raw")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from .files import CheckpointError, State
@@ -13,6 +14,7 @@ TEXT = "cond_stage_model.transformer."
 TEXT_SDXL = "conditioner.embedders.0.transformer."
 SECOND_TEXT_SDXL = "conditioner.embedders.1.model."
 EMA = "model_ema."
+FIRST_CONV = UNET + "input_blocks.0.0.weight"
 TURN = "load an InstructPix2Pix checkpoint or turn it into one"
 """The cure for a model that is no editor."""
 
@@ -33,3 +35,15 @@ def convert_unet(unet: Mapping[str, Tensor], name: str) -> State:
         return unet_to_ldm(unet)
     except KeyError as error:
         raise CheckpointError(f"{name} has a UNet of another kind (its weight {error.args[0]} is unknown): {TURN}.") from error
+
+
+def with_picture_input(state: Mapping[str, Tensor]) -> State:
+    """A text-to-image model (4 input channels) made ready to be trained as an editor (8), in LDM layout (section 3.2).
+
+    The first conv's weights for the four channels of the picture's latent are zero, the others and the bias stay: before training
+    it predicts what the base model does, whatever the picture. Raises CheckpointError if the first conv does not take 4 channels.
+    """
+    weight = state[FIRST_CONV]
+    if weight.shape[1] != 4:
+        raise CheckpointError(f"This model takes {weight.shape[1]} channels, not 4; start from a text-to-image model.")
+    return {**state, FIRST_CONV: torch.cat([weight, torch.zeros_like(weight)], dim=1)}
