@@ -10,6 +10,17 @@ from ._api import io, say, schema
 FitData = io.Custom("IP2P_FIT")
 
 
+def _fitted() -> list[io.Output]:
+    """What 'Fit image' gives."""
+    return [
+        io.Image.Output("fitted", display_name="image", tooltip="The picture at its new size."),
+        io.Mask.Output("fitted_mask", display_name="mask", tooltip="The mask at its new size; all 1 if none was given."),
+        FitData.Output("fit", display_name="fit", tooltip="For 'Restore image': how the picture was resized, and the original."),
+        io.Int.Output("width", display_name="width", tooltip="The new width in pixels."),
+        io.Int.Output("height", display_name="height", tooltip="The new height in pixels."),
+    ]
+
+
 class IP2PFitImage(io.ComfyNode):
     """Resize a picture to a size the network takes."""
 
@@ -50,13 +61,7 @@ class IP2PFitImage(io.ComfyNode):
                 ),
                 io.Mask.Input("mask", optional=True, tooltip="A mask over the picture, to be fitted along with it."),
             ],
-            outputs=[
-                io.Image.Output("fitted", display_name="image", tooltip="The picture at its new size."),
-                io.Mask.Output("fitted_mask", display_name="mask", tooltip="The mask at its new size; all 1 if none was given."),
-                FitData.Output("fit", display_name="fit", tooltip="For 'Restore image': how the picture was resized, and the original."),
-                io.Int.Output("width", display_name="width", tooltip="The new width in pixels."),
-                io.Int.Output("height", display_name="height", tooltip="The new height in pixels."),
-            ],
+            outputs=_fitted(),
         )
 
     @classmethod
