@@ -25,6 +25,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "check_editor",
+    "check_text_to_image",
     "read",
     "unet_in_channels",
     "vae_config",
@@ -122,6 +123,17 @@ def check_editor(state: Mapping[str, Tensor]) -> None:
         raise CheckpointError(f"This is an inpainting model (its UNet takes 9 channels): {TURN}.")
     if channels != 8:
         raise CheckpointError(f"This UNet takes {channels} channels where InstructPix2Pix has 8: {TURN}.")
+
+
+def check_text_to_image(state: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError unless text alone can drive the UNet: 4 channels, or an editor's 8, of which the image's may be zero."""
+    if _is_sd2(state):
+        raise CheckpointError("This is a Stable Diffusion 2 model: load an SD 1.x or SDXL text-to-image model, or an editor.")
+    channels = unet_in_channels(state)
+    if channels == 9:
+        raise CheckpointError("This is an inpainting model (its UNet takes 9 channels): load the text-to-image model it was made from.")
+    if channels not in (4, 8):
+        raise CheckpointError(f"This UNet takes {channels} channels where a text-to-image model has 4: load an SD 1.x or SDXL model.")
 
 
 def _is_sd2(state: Mapping[str, Tensor]) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `python -m ip2p edit` (one picture or a file of jobs) and `python -m ip2p train`.
+"""The command line: `python -m ip2p edit` (one picture or a file of jobs), `sdedit` (the baseline) and `train`.
 
 Results go to files, one line each to stdout, progress and messages to stderr. Exit codes: 0 done, 1 some jobs failed, 2 a mistake in
 the command, which is named in one sentence.
@@ -8,13 +8,15 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .jobs import Job, read_jobs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .edit import Editor
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ def _parser(with_training: bool) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     edit = commands.add_parser("edit", help="edit one picture, or many from a file of jobs", description="Edit pictures.")
     _edit_arguments(edit)
+    sdedit = commands.add_parser("sdedit", help="SDEdit, the paper's baseline: noise a picture and denoise it under a caption")
+    _sdedit_arguments(sdedit)
     train = commands.add_parser("train", help="train an editor from a config")
     if with_training:
         from .training.cli import add_arguments, run
@@ -80,6 +84,43 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema)")
     add("--device", default="auto", help="auto (default), cpu, cuda or mps")
     parser.set_defaults(run=run_edit)
+
+
+def _sdedit_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--model",
+        default="embedded",
+        metavar="PATH",
+        help="a text-to-image or editor's checkpoint or folder (default embedded)",
+    )
+    add("--image", type=Path, metavar="IN", required=True, help="the picture")
+    add("--prompt", metavar="TEXT", required=True, help='a caption of the edited picture, for example "a cat at night"')
+    add("--out", type=Path, metavar="OUT.png", required=True, help="where the result goes")
+    add("--strength", type=float, default=0.6, metavar="S", help="0.01 to 1: how far to noise the picture (default 0.6; 1: the text alone)")
+    add("--negative", default="", metavar="TEXT", help="what to steer away from")
+    add("--steps", type=int, metavar="N", help="sampling steps (default: the model's own, or 30)")
+    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same picture (default 0)")
+    add("--scale", type=float, metavar="S", help="guidance scale (default: the model's own, or 7.5)")
+    add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
+    add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
+    add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema)")
+    add("--device", default="auto", help="auto (default), cpu, cuda or mps")
+    parser.set_defaults(run=run_sdedit)
+
+
+def run_sdedit(options: argparse.Namespace) -> int:
+    """`sdedit`: one picture. Raises ValueError for a mistake in the command."""
+    Job(options.image, options.prompt, options.out).prepare()
+    from .pictures import open_picture
+    from .text_to_image import TextToImage
+
+    model = TextToImage.load(options.model, options.weights, options.device)
+    picture = open_picture(options.image)
+    names = ("strength", "steps", "scale", "seed", "negative", "size", "sampler")
+    settings = {name: getattr(options, name) for name in names}
+    _made(options.out, lambda show: model.sdedit(picture, options.prompt, on_step=show, **settings))
+    return 0
 
 
 def run_edit(options: argparse.Namespace) -> int:
@@ -122,17 +163,25 @@ def _tried(editor: "Editor", job: Job) -> bool:
 
 
 def _edit(editor: "Editor", job: Job) -> None:
+    from .pictures import open_picture
+
+    picture = open_picture(job.image)
+    _made(job.out, lambda show: editor.edit(picture, job.instruction, on_step=show, **job.settings()))
+
+
+def _made(out: Path, make: Callable[[Callable[[int, int, object], None]], "Tensor"]) -> None:
+    """Make a picture (1, H, W, 3) with a progress bar, write it and say so."""
     from tqdm import tqdm
 
-    from .pictures import open_picture, save_picture
+    from .pictures import save_picture
 
     started = time.monotonic()
-    with tqdm(desc=job.out.name, unit="step", leave=False, disable=None) as bar:
+    with tqdm(desc=out.name, unit="step", leave=False, disable=None) as bar:
 
         def show(done: int, total: int, _: object) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        edited = editor.edit(open_picture(job.image), job.instruction, on_step=show, **job.settings())
-    save_picture(edited[0], job.out)
-    print(f"{job.out} ({edited.shape[2]} x {edited.shape[1]}, {time.monotonic() - started:.1f} s)", flush=True)
+        made = make(show)
+    save_picture(made[0], out)
+    print(f"{out} ({made.shape[2]} x {made.shape[1]}, {time.monotonic() - started:.1f} s)", flush=True)

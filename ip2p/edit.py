@@ -1,70 +1,22 @@
 """One edit, whole, without a host: a picture and an instruction in, the edited picture out."""
 
 import logging
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import checkpoint as files
-from . import fit, pictures, sampling, sigmas, text
-from .checkpoint import Checkpoint, CheckpointError
-from .noising import SCALE
-from .sampling import Conditions, OnStep, Text
+from . import fit, pictures
+from .latent_model import IMAGE_SCALE, SDXL_SCALE, STEPS, TEXT_SCALE, LatentModel, check
+from .sampling import Conditions, OnStep
 
 log = logging.getLogger(__name__)
 
-SIZES = {"sd15": 512, "sdxl": 1024, "cosxl": 1024}  # the long side in pixels each family was trained at
-SDXL_SCALE = 0.13025
-STEPS = 30
-TEXT_SCALE, IMAGE_SCALE = 7.5, 1.5
-SAMPLERS = ("euler_ancestral", "euler")
-SMALLEST, LARGEST = 64, 4096
-
 
 @dataclass
-class Editor:
-    """A loaded InstructPix2Pix model. `sizes`, `heads` and default scales come from the checkpoint's settings."""
-
-    unet: Any  # diffusers' UNet2DConditionModel
-    vae: Any  # diffusers' AutoencoderKL
-    encoders: list[nn.Module]
-    family: str
-    settings: dict[str, str] = field(default_factory=dict)
-    edm_range: tuple[float, float] = (0.002, 120.0)
-
-    @classmethod
-    def load(cls, path: Path | str = "embedded", weights: str = "ema", device: str = "auto") -> "Editor":
-        """Read a model file or diffusers folder ("embedded": the pack's own) and place it on a device ("auto", "cpu", "cuda", "mps").
-
-        On the CPU everything runs in float32; elsewhere the UNet and the text encoders run in float16 and the autoencoder, which
-        can overflow there, in float32. Raises CheckpointError with one sentence that names the cause and the cure.
-        """
-        place = pick_device(device)
-        return cls.build(files.read(files.EMBEDDED if str(path) == "embedded" else path, weights), place)
-
-    @classmethod
-    def build(cls, checkpoint: Checkpoint, device: torch.device) -> "Editor":
-        """The editor of a checkpoint that is already read."""
-        from . import networks  # heavy: diffusers and transformers
-
-        half = torch.float32 if device.type == "cpu" else torch.float16
-        unet = networks.build_unet(checkpoint, half).to(device)
-        vae = networks.build_vae(checkpoint).to(device)
-        encoders = [encoder.to(device) for encoder in networks.build_text_encoders(checkpoint, half)]
-        low, high = (checkpoint.state.get(f"edm_vpred.sigma_{end}") for end in ("min", "max"))
-        edm_range = (0.002 if low is None else float(low), 120.0 if high is None else float(high))
-        return cls(unet, vae, encoders, checkpoint.family, dict(checkpoint.settings), edm_range)
-
-    @property
-    def size(self) -> int:
-        """The long side in pixels that the model was made for."""
-        return int(self.settings.get("size", SIZES[self.family]))
+class Editor(LatentModel):
+    """A loaded InstructPix2Pix model."""
 
     @torch.no_grad()
     def edit(
@@ -87,16 +39,15 @@ class Editor:
         alone or in a batch. Raises ValueError with one sentence for what can't be done.
         """
         original = fit.rgb(pictures.from_pil(image) if isinstance(image, Image.Image) else image.float())
-        steps = int(self._default("steps", STEPS) if steps is None else steps)
-        text_scale = self._default("text_scale", TEXT_SCALE) if text_scale is None else text_scale
-        image_scale = self._default("image_scale", IMAGE_SCALE) if image_scale is None else image_scale
+        steps = int(self.default("steps", STEPS) if steps is None else steps)
+        text_scale = self.default("text_scale", TEXT_SCALE) if text_scale is None else text_scale
+        image_scale = self.default("image_scale", IMAGE_SCALE) if image_scale is None else image_scale
         check(steps, seed, text_scale, image_scale, size or self.size, sampler)
         if not instruction.strip():
             return original
         how = fit.plan(original.shape[2], original.shape[1], size or self.size)
         log.info("editing at %s", how)
-        latent = self.encode(fit.apply(original, how))
-        conditions = Conditions(text.encode(self.encoders, instruction), text.encode(self.encoders, negative), latent)
+        conditions = self.told(instruction, negative, self.encode(fit.apply(original, how)))
         edited = self.decode(self.sample(conditions, steps, seed, text_scale, image_scale, sampler, on_step))
         return fit.restore(edited.to(original), how, original)
 
@@ -111,63 +62,9 @@ class Editor:
         on_step: OnStep | None = None,
     ) -> Tensor:
         """The edited latent (B, 4, h, w), on the network's scale, after `steps` steps of guided sampling."""
-        edm = self.family == "cosxl"
-        schedule = sampling.exponential(steps, *self.edm_range) if edm else sigmas.normal(steps)
-        denoised = sampling.edm_denoised if edm else sampling.eps_denoised
-        denoise = sampling.guided(self.predict, conditions, text_scale, image_scale, denoised)
-        latent = conditions.image
-        noise = sampling.noise_stream(tuple(latent.shape), seed)
-        x = noise().to(latent.device) * schedule[0]
-        if sampler == "euler":
-            return sampling.euler(denoise, x, schedule, on_step)
-        return sampling.euler_ancestral(denoise, x, schedule, noise, on_step)
-
-    def predict(self, z_t: Tensor, t: Tensor, text: Text, image_latent: Tensor) -> Tensor:
-        """The UNet's raw prediction, float32 (B, 4, h, w), for a latent and its conditionings."""
-        dtype = next(self.unet.parameters()).dtype
-        joined = torch.cat([z_t, image_latent], dim=1).to(dtype)
-        extra = None
-        if text.pooled is not None:  # SDXL also reads the picture's size: original, crop corner, target
-            height, width = (8.0 * side for side in z_t.shape[-2:])
-            places = torch.tensor([[height, width, 0.0, 0.0, height, width]], device=z_t.device, dtype=dtype)
-            extra = {"text_embeds": text.pooled.to(dtype), "time_ids": places.expand(len(z_t), -1)}
-        return self.unet(joined, t.to(joined.device), text.context.to(dtype), added_cond_kwargs=extra).sample.float()
+        return self.denoise(conditions, self.schedule(steps), seed, text_scale, image_scale, sampler, on_step)
 
     def encode(self, picture: Tensor) -> Tensor:
         """The conditioning latent (B, 4, H/8, W/8) of a picture (B, H, W, 3): the posterior's mode, unscaled (CosXL scales it)."""
-        first = next(self.vae.parameters())
-        mode = self.vae.encode(picture.to(first).permute(0, 3, 1, 2) * 2 - 1).latent_dist.mode()
+        mode = self.mode(picture)
         return mode * SDXL_SCALE if self.family == "cosxl" else mode
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """The picture (B, H, W, 3) in [0, 1] of a latent on the network's scale."""
-        scale = SCALE if self.family == "sd15" else SDXL_SCALE
-        return (self.vae.decode(latent / scale).sample / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-
-    def _default(self, name: str, otherwise: float) -> float:
-        return float(self.settings.get(name, otherwise))
-
-
-def check(steps: int, seed: int, text_scale: float, image_scale: float, size: int, sampler: str) -> None:
-    """Raise ValueError, one sentence with the cause and the cure, for settings that no edit can have."""
-    sampling.guidance.check_scale("text", text_scale)
-    sampling.guidance.check_scale("image", image_scale)
-    if not 1 <= steps <= 1000:
-        raise ValueError(f"The number of steps is {steps}; use 1 to 1000.")
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"The seed is {seed}; use a whole number from 0 to {2**64 - 1}.")
-    if not math.isfinite(size) or not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"The size is {size} pixels; use {SMALLEST} to {LARGEST}, or 0 for the model's own.")
-    if sampler not in SAMPLERS:
-        raise ValueError(f"The sampler {sampler!r} is unknown; use {' or '.join(SAMPLERS)}.")
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device of a name; "auto" takes a GPU where there is one. CheckpointError where the named one is absent."""
-    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
-    if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found()))
-    kind = name.partition(":")[0]
-    if kind not in there or not there[kind]():
-        raise CheckpointError(f"The device {name!r} is not there: use auto or cpu.")
-    return torch.device(name)

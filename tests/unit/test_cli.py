@@ -114,6 +114,31 @@ def test_mistakes_are_named(folder, capsys, extra, sentence):
     assert not (folder / "out.png").exists()
 
 
+SDEDIT = ("sdedit", "--model", "tiny.safetensors", "--image", "photo.png", "--prompt", "a night", "--steps", "2")
+
+
+def test_sdedit_writes_a_picture_of_the_input_size(folder, capsys):
+    code, said = run(folder, *SDEDIT, "--strength", "0.5", "--out", "sdedit/night.png", capsys=capsys)
+    assert code == 0
+    assert said.out.startswith(f"{Path('sdedit/night.png')} (90 x 70, ")
+    assert Image.open(folder / "sdedit" / "night.png").size == (90, 70)
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (("--strength", "0"), "The strength is 0.0; use 0.01"),
+        (("--scale", "-1"), "The guidance scale is -1"),
+        (("--image", "no.png"), "There is no picture at no.png"),
+        (("--model", "no.ckpt"), "There is no model at no.ckpt"),
+    ],
+)
+def test_mistakes_in_sdedit_are_named(folder, capsys, extra, sentence):
+    code, said = run(folder, *SDEDIT, "--out", "out.png", *extra, capsys=capsys)
+    assert code == 2
+    assert f"error: {sentence}" in said.err
+
+
 def test_missing_arguments_are_named(folder, capsys):
     code, said = run(folder, "edit", "--instruction", "x", capsys=capsys)
     assert code == 2

@@ -11,7 +11,8 @@ from PIL import Image
 
 from ip2p import sampling, text
 from ip2p.checkpoint import Checkpoint, CheckpointError
-from ip2p.edit import Editor, pick_device
+from ip2p.edit import Editor
+from ip2p.latent_model import pick_device
 from ip2p.sigmas import normal
 
 CPU = torch.device("cpu")
