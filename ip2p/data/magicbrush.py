@@ -1,0 +1,164 @@
+"""MagicBrush (Zhang et al. 2023, arXiv 2306.10012): edits of photos by hand, with masks, in turns on one picture.
+
+Two published layouts: the Parquet files of the hub (dev and train), and the unpacked test set (or dev set) with `edit_turns.json`,
+`edit_sessions.json`, `global_descriptions.json` and `local_descriptions.json` beside `images/ID/ID-input.png`, `ID-mask1.png`,
+`ID-output1.png`. Every turn is an edit of its own, of the right picture of the turn before ("single turn" in the paper).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pictures import from_pil
+from .example import DataError, Dataset, Example, Open
+from .folder import leave_out
+from .opening import decoded, file_image, grey_mask, limited, picture_file, same_size
+from .parquet import Rows, column_names
+
+BENCHMARK = "magicbrush"
+TURNS = "edit_turns.json"
+TEXTS, PICTURES = ("img_id", "turn_index", "instruction"), ("source_img", "mask_img", "target_img")
+WHITE = 0.99
+
+
+def fits(folder: Path) -> bool:
+    """Whether a folder has one of the layouts."""
+    return _home(folder) is not None or bool(_tables(folder))
+
+
+def opened(folder: Path, size: int = 0, skip: bool = False) -> Dataset:
+    """All turns of a folder. Raises DataError."""
+    home = _home(folder)
+    return _unpacked(home, size, skip) if home else _hub(folder, size, skip)
+
+
+def _home(folder: Path) -> Path | None:
+    return next((place for place in (folder, folder / "test", folder / "dev") if (place / TURNS).is_file()), None)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The Parquet files: those of the dev split where there are any, else all."""
+    files = [path for path in (*sorted(folder.glob("*.parquet")), *sorted((folder / "data").glob("*.parquet"))) if _is_ours(path)]
+    return [path for path in files if path.name.startswith("dev")] or files
+
+
+def _is_ours(path: Path) -> bool:
+    """By the names of its columns, or of the file where these can't be read."""
+    try:
+        return set(column_names(path)) >= {"img_id", "source_img", "instruction"}
+    except DataError:
+        return path.name.startswith(("dev-", "train-"))
+
+
+def load_json(path: Path) -> Any:
+    """The value in a JSON file. Raises DataError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.name} is missing or broken ({error}): unpack the data again.") from error
+
+
+def _unpacked(home: Path, size: int, skip: bool) -> Dataset:
+    turns = load_json(home / TURNS)
+    captions = load_json(home / "global_descriptions.json") if (home / "global_descriptions.json").is_file() else {}
+    local = load_json(home / "local_descriptions.json") if (home / "local_descriptions.json").is_file() else {}
+    found: list[Example] = []
+    skipped: list[str] = []
+    for number, turn in enumerate(turns):
+        try:
+            found.append(_turn(home, turn, number, captions, local, size))
+        except DataError as reason:
+            leave_out(reason, skip, skipped, reason)
+    return Dataset(f"MagicBrush {home.name}", len(found), found.__getitem__, BENCHMARK, tuple(skipped))
+
+
+def _turn(home: Path, turn: dict[str, str], number: int, captions: dict[str, Any], local: dict[str, Any], size: int) -> Example:
+    """One turn. The caption of the result is the local description, with which the paper's CLIP-T is measured, or the global one."""
+    if missing := [name for name in ("input", "output", "instruction") if not turn.get(name)]:
+        raise DataError(f"{TURNS}, entry {number}, has no {missing[0]}: unpack the data again, or skip it.")
+    image_id = turn["input"].split("-")[0]
+    folder = home / "images" / image_id
+    image, mask = folder / turn["input"], turn.get("mask", "")
+    for name in (turn["input"], turn["output"], *([mask] if mask else [])):
+        if not (folder / name).is_file():
+            raise DataError(f"{TURNS}, entry {number}, names {name}, which is not in images/{image_id}: unpack the data again, or skip it.")
+    after = turn["output"]
+    return Example(
+        id=after.rsplit(".", 1)[0],
+        instruction=turn["instruction"],
+        image=picture_file(image, size),
+        caption=captions.get(image_id, {}).get(turn["input"], ""),
+        edited_caption=local.get(image_id, {}).get(after, "") or captions.get(image_id, {}).get(after, ""),
+        edited=picture_file(folder / after, size),
+        mask=_mask(lambda: file_image(folder / mask), lambda: file_image(image), mask, size) if mask else None,
+    )
+
+
+def _mask(mask: Any, image: Any, where: str, size: int) -> Open:
+    def opened_mask() -> Tensor:
+        return limited(drawn_mask(mask(), image(), where), size)
+
+    return opened_mask
+
+
+def drawn_mask(mask: Any, image: Any, where: str) -> Tensor:
+    """(H, W): 1 in the region of a mask that is drawn upon the picture itself, in white or as transparency.
+
+    White that the picture has itself counts only where it touches white that was drawn. Takes Pillow pictures; raises DataError.
+    """
+    plain = grey_mask(mask)
+    same_size(plain, image.size, where)
+    colours = from_pil(mask.convert("RGB"))[0]
+    grey = bool((colours.max(dim=2).values - colours.min(dim=2).values).max() < 0.02)
+    if grey or ("A" in mask.getbands() and bool((plain > 0).any()) and bool(((plain == 0) | (plain == 1)).all())):
+        return (plain > 0.5).float()
+    white = (colours >= WHITE).all(dim=2)
+    drawn = white & ((colours - from_pil(image.convert("RGB"))[0]).abs().max(dim=2).values > 1 - WHITE)
+    from scipy import ndimage
+
+    regions, _ = ndimage.label(white.numpy())
+    labels = torch.from_numpy(regions)
+    return torch.isin(labels, labels[drawn].unique()).float() * white
+
+
+def _hub(folder: Path, size: int, skip: bool) -> Dataset:
+    found: list[tuple[Rows, int]] = []
+    skipped: list[str] = []
+    for path in _tables(folder):
+        try:
+            rows = Rows(path, TEXTS, PICTURES)
+        except DataError as reason:
+            leave_out(reason, skip, skipped, reason)
+            continue
+        found += [(rows, number) for number in range(len(rows))]
+    if not found:
+        raise DataError(f"{folder} has no readable MagicBrush files: download them again.")
+
+    def make(number: int) -> Example:
+        return _row(*found[number], size)
+
+    return Dataset(f"MagicBrush {found[0][0].path.name.split('-')[0]}", len(found), make, BENCHMARK, tuple(skipped))
+
+
+def _row(rows: Rows, number: int, size: int) -> Example:
+    texts, where = rows.texts[number], f"{rows.path.name}, row {number},"
+
+    def picture(column: str) -> Open:
+        return lambda: limited(from_pil(decoded(rows.data(number, column), where))[0], size)
+
+    def mask() -> Any:
+        return decoded(rows.data(number, "mask_img"), where)
+
+    def image() -> Any:
+        return decoded(rows.data(number, "source_img"), where)
+
+    return Example(
+        id=f"{texts['img_id']}-{texts.get('turn_index', 1)}",
+        instruction=texts["instruction"],
+        image=picture("source_img"),
+        edited=picture("target_img") if "target_img" in rows.pictures else None,
+        mask=_mask(mask, image, f"in {where.rstrip(',')}", size) if "mask_img" in rows.pictures else None,
+    )

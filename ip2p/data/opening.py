@@ -1,0 +1,91 @@
+"""Pictures and masks of a dataset, from files or from the bytes in a table, brought to one size."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ..pictures import from_pil, open_picture
+from .example import DataError, Open
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def limited(picture: Tensor, size: int) -> Tensor:
+    """A picture (H, W, 3) or mask (H, W) whose long side is at most `size` pixels (0: as it is), antialiased."""
+    height, width = picture.shape[:2]
+    if not size or max(height, width) <= size:
+        return picture
+    target = tuple(max(1, round(side * size / max(height, width))) for side in (height, width))
+    planes = picture.movedim(-1, 0)[None] if picture.ndim == 3 else picture[None, None]
+    small = F.interpolate(planes, target, mode="bicubic" if picture.ndim == 3 else "bilinear", antialias=True, align_corners=False)
+    small = small.clamp(0, 1)
+    return small[0].movedim(0, -1).contiguous() if picture.ndim == 3 else small[0, 0]
+
+
+def picture_file(path: Path, size: int = 0) -> Open:
+    """Opens the picture of a file, upright and in sRGB, as (H, W, 3)."""
+
+    def opened() -> Tensor:
+        return limited(open_picture(path)[0], size)
+
+    return opened
+
+
+def decoded(data: bytes, where: str) -> Image.Image:
+    """The whole picture in some bytes. Raises DataError that says `where` they stand."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
+    return image
+
+
+def file_image(path: Path) -> Image.Image:
+    """The picture of a file as Pillow has it, with its alpha. Raises DataError."""
+    if not path.is_file():
+        raise DataError(f"There is no picture at {path}: check the name, or download the data again.")
+    return decoded(path.read_bytes(), path.name)
+
+
+def grey_mask(image: Image.Image) -> Tensor:
+    """(H, W) in [0, 1] of a black and white picture: 1 where it is white. A picture with a transparent part is white where transparent."""
+    if "A" in image.getbands():
+        alpha = from_pil(image.getchannel("A"))[0, ..., 0]
+        if float(alpha.min()) < 0.5:
+            return (alpha < 0.5).float()
+    return from_pil(image.convert("L"))[0, ..., 0]
+
+
+def mask_file(path: Path, image: Path, size: int = 0) -> Open:
+    """Opens a black and white mask as (H, W), of the size of the picture in `image`."""
+
+    def opened() -> Tensor:
+        mask = grey_mask(file_image(path))
+        same_size(mask, file_image(image).size, path.name)
+        return limited(mask, size)
+
+    return opened
+
+
+def same_size(mask: Tensor, size: tuple[int, int], where: str) -> None:
+    """Raise DataError unless a mask (H, W) has the `size` (width, height) of its picture."""
+    if (mask.shape[1], mask.shape[0]) != size:
+        found, wanted = f"{mask.shape[1]} x {mask.shape[0]}", f"{size[0]} x {size[1]}"
+        raise DataError(f"The mask {where} is {found} pixels and its picture {wanted}: make both one size, or leave the mask out.")
+
+
+def once(make: Callable[[], Tensor]) -> Open:
+    """The same picture without making it twice in a row: for pictures that several openers of one example need."""
+    kept: list[Tensor] = []
+
+    def opened() -> Tensor:
+        if not kept:
+            kept.append(make())
+        return kept[0]
+
+    return opened

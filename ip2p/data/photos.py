@@ -1,0 +1,111 @@
+"""Real photos, edited by formulas whose right answers are known, asked for in words that training never read."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import fit, pictures
+from ..training.data import Photo, held_out_photos, read_photos
+from .example import DataError, Dataset, Example
+
+SIZE = 256
+ROOT = Path(__file__).resolve().parents[2]
+FREE_PHOTOS = (
+    *sorted((ROOT / "tests" / "photos").glob("*.jpg")),
+    *(path for name in ("astronaut", "chelsea", "coffee") if (path := ROOT / "photos" / f"{name}.jpg").is_file()),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A photo fitted to `size`, with the right answer of every kind of edit, and the judge that tells them apart."""
+
+    photo: Photo
+    size: int
+
+    @cached_property
+    def source(self) -> np.ndarray:
+        """The fitted photo, float32 (H, W, 3) in [0, 1]."""
+        original = pictures.from_pil(self.photo.open())
+        return fit.apply(original, fit.plan(original.shape[2], original.shape[1], self.size, "exact", 64))[0].numpy().astype(np.float32)
+
+    @cached_property
+    def all(self) -> dict[str, np.ndarray]:
+        """The right answer of every kind, "unchanged" among them."""
+        from ..worlds.photo_operators import KINDS, apply
+
+        return {kind: apply(kind, self.source) for kind in KINDS}
+
+    @cached_property
+    def _features(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        from ..metrics.colour_edge import features
+
+        return {kind: features(answer) for kind, answer in self.all.items()}
+
+    def nearest(self, result: np.ndarray) -> str:
+        """The kind whose right answer is nearest to a result of the source's size, by colours and edges."""
+        from ..metrics.colour_edge import between, features
+
+        found = features(result)
+        return min(self._features, key=lambda kind: between(found, self._features[kind]))
+
+
+@lru_cache(maxsize=2)
+def answers_of(photo: Photo, size: int = SIZE) -> Answers:
+    """The answers of a photo; those of the last two are kept."""
+    return Answers(photo, size)
+
+
+def held_out_instruction(kind: str, name: str) -> str:
+    """An instruction for the kind that training never read, another for every photo."""
+    from ..worlds.phrasings import phrasings
+
+    options = phrasings()[kind].held_out
+    return options[int(np.random.default_rng([*name.encode(), len(kind), *kind.encode()]).integers(len(options)))]
+
+
+def example_of(photo: Photo, kind: str, size: int = SIZE) -> Example:
+    """One edit of one photo; right where the result is nearer to the asked kind's answer than to any other's."""
+
+    def judged(result: Tensor) -> Mapping[str, float]:
+        return {"right": float(answers_of(photo, size).nearest(result.detach().float().cpu().numpy()) == kind)}
+
+    return Example(
+        id=f"{photo.name}-{hashlib.sha256(photo.data).hexdigest()[:6]}-{kind}",
+        instruction=held_out_instruction(kind, photo.name),
+        image=lambda: torch.from_numpy(answers_of(photo, size).source),
+        edited=lambda: torch.from_numpy(answers_of(photo, size).all[kind]),
+        kind=kind,
+        judge=judged,
+    )
+
+
+def photos_from(place: Path | None) -> list[Photo]:
+    """The held-out photos of a folder or tar (all of them where none is held out), or the free photos beside the pack. Raises DataError."""
+    if place is not None:
+        try:
+            return held_out_photos(place) or read_photos(place)
+        except ValueError as error:
+            raise DataError(str(error).replace(" with --data", "")) from error
+    if not FREE_PHOTOS:
+        raise DataError("The published pack brings no photos: name a folder of your own, as in photos:FOLDER.")
+    return [Photo(path.stem, path.read_bytes()) for path in FREE_PHOTOS]
+
+
+def open_photos(place: Path | None = None, kinds: Sequence[str] = (), count: int = 0, size: int = 0) -> Dataset:
+    """Every kind of edit of every photo, photo by photo; the first `count` edits (0: all)."""
+    from ..worlds.photo_operators import KINDS
+
+    photos, kinds = photos_from(place), tuple(kinds) or KINDS
+    length = len(photos) * len(kinds)
+
+    def make(number: int) -> Example:
+        return example_of(photos[number // len(kinds)], kinds[number % len(kinds)], size or SIZE)
+
+    return Dataset(f"photos{f':{place.name}' if place else ''} at {size or SIZE} px", min(count, length) if count else length, make)
