@@ -1,0 +1,94 @@
+"""transformers models and what their folders say of preparing pictures, with one sentence for each way that can fail."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+Colours = tuple[float, float, float]
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name in `DEVICES` (or torch's own, as cuda:1); "auto" is the fastest here. ValueError for one that is not here."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if not available.get(name.split(":")[0], False):
+        raise ValueError(f"The device '{name}' is not here: use auto, or one of {', '.join(k for k, here in available.items() if here)}.")
+    return torch.device(name)
+
+
+def from_pretrained(loader: Callable[..., Any], name: str, what: str) -> Any:
+    """What ``loader`` makes of a name or folder. Raises ValueError that says what is wrong with it."""
+    if _looks_like_folder(name) and not (Path(name).expanduser() / "config.json").is_file():
+        raise ValueError(f"{name} is not {what}: choose a folder that holds config.json and its weights, or a model's public name.")
+    try:
+        return loader(str(Path(name).expanduser()) if _looks_like_folder(name) else name)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        log.debug("%s: %s", name, error)
+        raise ValueError(f"{name} can't be loaded as {what}: check the name, download the whole folder, or go online once.") from error
+
+
+def _looks_like_folder(name: str) -> bool:
+    return Path(name).expanduser().exists() or name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
+
+
+def colours(name: str, default: tuple[Colours, Colours]) -> tuple[Colours, Colours]:
+    """(mean, deviation) per channel of pictures in [0, 1], from the folder's own picture preparation, else the default."""
+    from transformers import ImageProcessingMixin
+
+    try:
+        settings = ImageProcessingMixin.get_image_processor_dict(str(Path(name).expanduser()) if _looks_like_folder(name) else name)[0]
+    except (OSError, ValueError) as error:
+        log.debug("%s has no picture preparation of its own: %s", name, error)
+        return default
+    red, green, blue = settings.get("image_mean") or default[0]
+    deviations = settings.get("image_std") or default[1]
+    return (red, green, blue), (deviations[0], deviations[1], deviations[2])
+
+
+def identity(module: nn.Module) -> str:
+    """A digest of all weights and of the module's settings: another model, or the same folder trained on, has another one."""
+    digest = hashlib.blake2b(digest_size=16)
+    config: Any = getattr(module, "config", None)
+    digest.update(type(module).__name__.encode())
+    digest.update(config.to_json_string().encode() if hasattr(config, "to_json_string") else b"")
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module's weights are at this moment, as a host may move them."""
+    return next(module.parameters()).device
+
+
+def squared(pictures: Tensor, size: int, crop: bool, scale: float = 1.0) -> Tensor:
+    """(B, 3, H, W) in [0, 1] as (B, 3, size, size), antialiased bicubic, kept in [0, 1].
+
+    Without ``crop`` the whole picture is stretched to the square; with it the short side is brought to ``size`` x ``scale`` pixels and
+    the middle is cut out. Both are the same for square pictures at a scale of 1.
+    """
+    if not crop:
+        return F.interpolate(pictures, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    height, width = pictures.shape[2:]
+    short = round(size * scale)
+    target = (short, short * width // height) if height <= width else (short * height // width, short)
+    pictures = F.interpolate(pictures, target, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    top, left = round((target[0] - size) / 2), round((target[1] - size) / 2)
+    return pictures[..., top : top + size, left : left + size]
+
+
+def normalised(pictures: Tensor, mean: Colours, deviation: Colours) -> Tensor:
+    """(B, 3, H, W) less the mean, over the deviation, per channel."""
+    shift, scale = (pictures.new_tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
+    return (pictures - shift) / scale
