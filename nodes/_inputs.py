@@ -1,5 +1,7 @@
 """Inputs that several nodes share, so that their words and limits are the same everywhere."""
 
+import comfy.samplers
+
 from ._api import io
 
 
@@ -48,3 +50,39 @@ def negative() -> io.String.Input:
 def mask(protects: str) -> io.Mask.Input:
     """Where the picture may change."""
     return io.Mask.Input("mask", optional=True, tooltip=f"Where the picture may change (1) and where it stays (0). {protects}")
+
+
+def seed() -> io.Int.Input:
+    """Where the noise begins."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="Another seed gives another version."
+    )
+
+
+def sampling(*scales: io.Input) -> list[io.Input]:
+    """How to sample, as the host's own sampler nodes ask it, with the scales of the guidance, and at what size."""
+    return [
+        seed(),
+        io.Int.Input("steps", default=30, min=1, max=1000, tooltip="20 to 30 are usually enough; the authors use 100."),
+        *scales,
+        io.Combo.Input(
+            "sampler",
+            options=comfy.samplers.SAMPLER_NAMES,
+            default="euler_ancestral",
+            tooltip="euler_ancestral is the authors'; euler gives calmer results.",
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=comfy.samplers.SCHEDULER_NAMES,
+            default="normal",
+            tooltip="'normal' spaces the steps as the authors do.",
+        ),
+        io.Int.Input(
+            "size",
+            default=0,
+            min=0,
+            max=8192,
+            step=8,
+            tooltip="The long side to work at, in pixels. 0: the size the model was trained at.",
+        ),
+    ]

@@ -2,48 +2,10 @@
 
 from typing import Any
 
-import comfy.samplers
 from torch import Tensor
 
 from ._api import io, say, schema
-from ._inputs import image_scale, instruction, mask, negative, text_scale
-
-
-def _sampling() -> list[io.Input]:
-    """How to sample, as the host's own sampler nodes ask it, and at what size."""
-    return [
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
-            tooltip="Another seed gives another version.",
-        ),
-        io.Int.Input("steps", default=30, min=1, max=1000, tooltip="20 to 30 are usually enough; the authors use 100."),
-        text_scale(),
-        image_scale(),
-        io.Combo.Input(
-            "sampler",
-            options=comfy.samplers.SAMPLER_NAMES,
-            default="euler_ancestral",
-            tooltip="euler_ancestral is the authors'; euler gives calmer results.",
-        ),
-        io.Combo.Input(
-            "scheduler",
-            options=comfy.samplers.SCHEDULER_NAMES,
-            default="normal",
-            tooltip="'normal' spaces the steps as the authors do.",
-        ),
-        io.Int.Input(
-            "size",
-            default=0,
-            min=0,
-            max=8192,
-            step=8,
-            tooltip="The long side to work at, in pixels. 0: the size the model was trained at.",
-        ),
-    ]
+from ._inputs import image_scale, instruction, mask, negative, sampling, text_scale
 
 
 class IP2PEdit(io.ComfyNode):
@@ -65,7 +27,7 @@ class IP2PEdit(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Its autoencoder."),
                 io.Image.Input("image", tooltip="The picture to edit, of any size, or a batch of pictures of one size."),
                 instruction(),
-                *_sampling(),
+                *sampling(text_scale(), image_scale()),
                 negative(),
                 mask("Pixels where it is 0 stay exactly as they were."),
             ],

@@ -22,10 +22,9 @@ def instruct(
     ``image`` is (B, H, W, C) in [0, 1]; its latent is the mode of the VAE's posterior, unscaled (the host scales it where a family
     wants that). ``mask`` is (B, H, W): 1 where the picture may change. Raises ValueError, in a sentence for the user, for bad wiring.
     """
-    if clip is None:
-        raise ValueError("There is no text encoder (CLIP) here; load a full checkpoint, or load one with the host's CLIP loader.")
+    texts = [encode_text(clip, text) for text in (instruction, negative)]
     picture = encode(vae, image, encoding)
-    positive, negative_ = (_with_picture(_encode_text(clip, text), picture) for text in (instruction, negative))
+    positive, negative_ = (_with_picture(text, picture) for text in texts)
     return positive, negative_, start(picture, mask)
 
 
@@ -59,7 +58,10 @@ def start(picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
     return {**latent, "samples": torch.where(free, latent["samples"], picture), "noise_mask": mask}
 
 
-def _encode_text(clip: Any, text: str) -> Conditioning:
+def encode_text(clip: Any, text: str) -> Conditioning:
+    """One text as the host's CLIPTextEncode gives it. Raises ValueError where there is no text encoder."""
+    if clip is None:
+        raise ValueError("There is no text encoder (CLIP) here; load a full checkpoint, or load one with the host's CLIP loader.")
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 

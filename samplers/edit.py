@@ -57,8 +57,8 @@ def edit(
 
 def sample(dual: comfy.samplers.CFGGuider, latent: dict[str, Any], sampler: str, scheduler: str, steps: int, seed: int) -> Tensor:
     """Sample a latent as the host's RandomNoise, BasicScheduler, KSamplerSelect and SamplerCustomAdvanced nodes would."""
-    _check_choice("sampler", sampler, comfy.samplers.SAMPLER_NAMES)
-    _check_choice("scheduler", scheduler, comfy.samplers.SCHEDULER_NAMES)
+    check_choice("sampler", sampler, comfy.samplers.SAMPLER_NAMES)
+    check_choice("scheduler", scheduler, comfy.samplers.SCHEDULER_NAMES)
     patcher = dual.model_patcher
     start = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"])
     noise = comfy.sample.prepare_noise(start, seed, latent.get("batch_index"))
@@ -76,6 +76,7 @@ def sample(dual: comfy.samplers.CFGGuider, latent: dict[str, Any], sampler: str,
     return samples.to(comfy.model_management.intermediate_device())
 
 
-def _check_choice(name: str, value: str, choices: list[str]) -> None:
+def check_choice(name: str, value: str, choices: list[str]) -> None:
+    """Raise ValueError, in a sentence for the user, for a sampler or scheduler that this host lacks."""
     if value not in choices:
         raise ValueError(f"The {name} '{value}' is not one this host has; choose one of {', '.join(choices)}.")

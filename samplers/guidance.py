@@ -10,16 +10,17 @@ import uuid
 from typing import Any
 
 import comfy.model_base
-import comfy.patcher_extension
 import comfy.samplers
 import torch
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..ip2p.guidance import Passes, check_scale, image_term, needed
 from .noise import independent_noise
 
 KEY = "ip2p"
+KINDS = (WrappersMP.OUTER_SAMPLE, WrappersMP.CALC_COND_BATCH, WrappersMP.SAMPLER_SAMPLE)
 Conditioning = list[dict[str, Any]]
 
 
@@ -41,18 +42,24 @@ def patch(model: ModelPatcher, image_scale: float) -> ModelPatcher:
     """A clone of ``model`` whose samplers do dual guidance, with ``cfg`` as the text scale. Patching again replaces the image scale."""
     check_model(model)
     guidance = DualGuidance(check_scale("image", image_scale))
-    patched = model.clone()
-    wrappers = {
-        comfy.patcher_extension.WrappersMP.OUTER_SAMPLE: guidance.run,
-        comfy.patcher_extension.WrappersMP.CALC_COND_BATCH: guidance.predict,
-        comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE: independent_noise,
-    }
-    for kind, wrapper in wrappers.items():
-        patched.remove_wrappers_with_key(kind, KEY)
+    patched = unpatch(model)
+    wrappers = (guidance.run, guidance.predict, independent_noise)
+    for kind, wrapper in zip(KINDS, wrappers, strict=True):
         patched.add_wrapper_with_key(kind, KEY, wrapper)
-    others = [hook for hook in patched.model_options.get("sampler_post_cfg_function", []) if not _is_ours(hook)]
+    others = patched.model_options.get("sampler_post_cfg_function", [])
     patched.model_options["sampler_post_cfg_function"] = [guidance.add_image_term, *others]
     return patched
+
+
+def unpatch(model: ModelPatcher) -> ModelPatcher:
+    """A clone of ``model`` without our hooks; those of others stay."""
+    plain = model.clone()
+    for kind in KINDS:
+        plain.remove_wrappers_with_key(kind, KEY)
+    hooks = plain.model_options.get("sampler_post_cfg_function", [])
+    if any(_is_ours(hook) for hook in hooks):
+        plain.model_options["sampler_post_cfg_function"] = [hook for hook in hooks if not _is_ours(hook)]
+    return plain
 
 
 def guider(

@@ -32,11 +32,14 @@ class Loaded(NamedTuple):
 
 
 def load(path: Path, weights: str = "ema", embeddings: Any = None) -> Loaded:
-    """Load an editor from a file or a diffusers folder. Raises CheckpointError, in a sentence for the user.
+    """Load an editor, or a small text-to-image network, from a file or a diffusers folder. Raises CheckpointError, in a sentence.
 
     ``weights`` is "ema" or "raw"; ``embeddings`` are the host's folders of textual inversions.
     """
-    found = checkpoint.read(path, weights)
+    found = checkpoint.read(path, weights, editor=False)
+    small_base = checkpoint.unet_in_channels(found.state) == 4 and not _is_full_size(found)
+    if not small_base:  # the host's own loader takes full-size text-to-image models, and knows nothing of small ones
+        checkpoint.check_editor(found.state)
     loaded = _detected(found, embeddings) if _is_full_size(found) else _small(found, embeddings)
     if "size" in found.settings:
         loaded.model.set_attachments(ATTACHMENT, int(found.settings["size"]))
@@ -67,7 +70,9 @@ def _small(found: Checkpoint, embeddings: Any) -> Loaded:
 
 
 def _small_unet(state: State, settings: dict[str, str]) -> ModelPatcher:
-    config = comfy.supported_models.SD15_instructpix2pix(comfy.model_detection.detect_unet_config(state, UNET))
+    base = checkpoint.unet_in_channels(state) == 4
+    kind = comfy.supported_models.SD15 if base else comfy.supported_models.SD15_instructpix2pix
+    config = kind(comfy.model_detection.detect_unet_config(state, UNET))
     config.unet_config["num_heads"] = int(settings.get("num_heads", 8))
     config.unet_config["num_head_channels"] = -1
     device = comfy.model_management.get_torch_device()

@@ -7,7 +7,16 @@ import urllib.error
 
 import pytest
 
-NODES = ["IP2PEdit", "IP2PFitImage", "IP2PGuidance", "IP2PGuider", "IP2PInstruction", "IP2PLoadModel", "IP2PRestoreImage"]
+NODES = [
+    "IP2PEdit",
+    "IP2PFitImage",
+    "IP2PGuidance",
+    "IP2PGuider",
+    "IP2PInstruction",
+    "IP2PLoadModel",
+    "IP2PRestoreImage",
+    "IP2PSDEdit",
+]
 KINDS_WITH_VALUES = ("INT", "FLOAT", "COMBO", "BOOLEAN")
 
 LOADED = """

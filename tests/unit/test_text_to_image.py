@@ -10,7 +10,8 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline, St
 from ip2p import checkpoint, sampling, sigmas, text
 from ip2p.checkpoint import Checkpoint, CheckpointError
 from ip2p.edit import Editor
-from ip2p.text_to_image import TextToImage, partial_schedule
+from ip2p.sdedit import partial_schedule
+from ip2p.text_to_image import TextToImage
 
 CPU = torch.device("cpu")
 SETTINGS = {name: str(value) for name, value in tiny.SETTINGS.items()}

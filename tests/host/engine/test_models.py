@@ -159,7 +159,7 @@ def test_the_host_detects_sdxl_editors(pack, cosxl, family, prediction):
     assert found.model_type(state, UNET).name == prediction
 
 
-def save_full_size(path):
+def save_full_size(path, channels=8):
     """Random weights with exactly the keys and shapes of the released editor, taken from the host's own modules on the meta device."""
     import comfy.ldm.models.autoencoder
     import comfy.ops
@@ -167,7 +167,7 @@ def save_full_size(path):
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     from safetensors.torch import save_file
 
-    full = small_config(8) | {
+    full = small_config(channels) | {
         "model_channels": 320,
         "num_res_blocks": [2, 2, 2, 2],
         "channel_mult": [1, 2, 4, 4],
