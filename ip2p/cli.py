@@ -1,4 +1,4 @@
-"""The command line: `python -m ip2p edit` (one picture or a file of jobs), `sdedit` (the baseline) and `train`.
+"""The command line: `python -m ip2p edit` (one picture or a file of jobs), `sdedit` (the baseline), `train`, and the measuring commands.
 
 Results go to files, one line each to stdout, progress and messages to stderr. Exit codes: 0 done, 1 some jobs failed, 2 a mistake in
 the command, which is named in one sentence.
@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MEASURING = {
+    "evaluate": "edit a data set with many settings and measure it: lines, a table and a plot",
+    "compare": "one picture and several editors, or any pictures, on one sheet with numbers",
+    "measure": "how far two pictures are apart",
+    "probe": "ask for what the method is known not to do, or look for bias",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(with_training=arguments[:1] == ["train"])
+    parser = _parser(next((word for word in arguments if not word.startswith("-")), ""))
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     logging.getLogger("ip2p").setLevel(logging.DEBUG if options.debug else logging.INFO)
@@ -44,8 +51,8 @@ def _refused(error: ValueError) -> int:
     return 2
 
 
-def _parser(with_training: bool) -> argparse.ArgumentParser:
-    """The parser; the training command's own options are imported only when it is the one that runs."""
+def _parser(command: str) -> argparse.ArgumentParser:
+    """The parser; the options of training and measuring are imported only when that is the command that runs."""
     parser = argparse.ArgumentParser("python -m ip2p", description="Edit pictures after written instructions (InstructPix2Pix).")
     parser.add_argument("--debug", action="store_true", help="also say what went wrong inside")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -54,11 +61,17 @@ def _parser(with_training: bool) -> argparse.ArgumentParser:
     sdedit = commands.add_parser("sdedit", help="SDEdit, the paper's baseline: noise a picture and denoise it under a caption")
     _sdedit_arguments(sdedit)
     train = commands.add_parser("train", help="train an editor from a config")
-    if with_training:
+    if command == "train":
         from .training.cli import add_arguments, run
 
         add_arguments(train)
         train.set_defaults(run=run)
+    for name, told in MEASURING.items():
+        measuring = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        if command == name:
+            from .evaluation.cli import add_arguments as add_measuring
+
+            add_measuring(name, measuring)
     return parser
 
 

@@ -27,16 +27,16 @@ def open_world(kinds: Sequence[str] = (), count: int = 0, size: int = 0, name: s
     whole = f"{name}:{','.join(kinds)}" if kinds != KINDS else name
 
     def make(number: int) -> Example:
-        return world_example(number, kinds[number % len(kinds)], size or SIZE)
+        return task_example(world_task(number, kinds[number % len(kinds)], size or SIZE))
 
     return Dataset(f"{whole} at {size or SIZE} px", count or COUNT, make)
 
 
-def world_example(number: int, kind: str, size: int) -> Example:
-    """The task of a number and kind, as an example."""
+def world_task(number: int, kind: str, size: int) -> "Task":
+    """The evaluation's task of a number and kind."""
     from ..worlds.tasks import random_task
 
-    return task_example(random_task(FIRST_SEED + number, (kind,), size))
+    return random_task(FIRST_SEED + number, (kind,), size)
 
 
 def task_example(task: "Task", kind: str = "") -> Example:

@@ -10,7 +10,7 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of `n` values, and the 95% interval around it; the interval is not finite for a single value that is no yes or no."""
+    """A mean of `n` values, and the 95% interval around it; for a single value that is no share it is not finite."""
 
     value: float
     low: float
@@ -18,13 +18,13 @@ class Mean:
     n: int
 
 
-def mean(values: Sequence[float]) -> Mean:
-    """The mean and its interval: Wilson's for a share (all values 0 or 1), Student's t otherwise. Raises ValueError for no values."""
+def mean(values: Sequence[float], share: bool = False) -> Mean:
+    """The mean and its interval: Wilson's for a `share` (every value 0 or 1), Student's t otherwise. Raises ValueError for no values."""
     if not values:
         raise ValueError("There are no values to take the mean of.")
     n = len(values)
     middle = math.fsum(values) / n
-    if all(value in (0.0, 1.0) for value in values):
+    if share:
         return Mean(middle, *wilson(middle, n), n)
     if n == 1:
         return Mean(middle, -math.inf, math.inf, 1)

@@ -118,7 +118,7 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     except ImportError as error:
         raise RunError("Plots need matplotlib: install it with `pip install matplotlib`.") from error
 
-    whole = Figure(figsize=(7.2, 5.0), layout="constrained", facecolor="white")
+    whole = Figure(figsize=(7.2, 5.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(whole)
     axes = whole.add_subplot()
     for number, curve in enumerate(drawn):
@@ -131,9 +131,8 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
     if title:
-        axes.set_title(title, fontsize=12, loc="left")
-    if len(drawn) > 1 or drawn[0].name:
-        axes.legend(fontsize=10.5, frameon=True, framealpha=0.9, edgecolor="0.85")
+        whole.suptitle(title, fontsize=12, x=0.012, ha="left")
+    whole.legend(fontsize=10.5, frameon=False, loc="outside upper left", ncols=2 if len(drawn) > 1 else 1)
     return whole
 
 

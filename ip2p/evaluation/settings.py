@@ -55,10 +55,14 @@ class Setting:
         return " ".join([self.editor, *(f"{name}={value:g}" for name, value in sorted(self.values)), f"seed={self.seed}"])
 
     @property
+    def told(self) -> str:
+        """Its numbers, for people: "text 7.5, image 1.5"."""
+        return ", ".join(f"{SHORT[name]} {value:g}" for name, value in self.values)
+
+    @property
     def label(self) -> str:
         """The editor's name and its numbers, for people."""
-        numbers = ", ".join(f"{SHORT[name]} {value:g}" for name, value in self.values)
-        return f"{NAMES[self.editor]} ({numbers})" if numbers else NAMES[self.editor]
+        return f"{NAMES[self.editor]} ({self.told})" if self.told else NAMES[self.editor]
 
     def get(self, name: str) -> float | None:
         """The number of that name; None where the model decides."""

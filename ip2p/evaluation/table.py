@@ -4,17 +4,33 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .intervals import Mean, mean
 from .rows import Row
 from .settings import Setting
 
-FIRST = ("right", "done", "kept", "clip_direction", "clip_image", "clip_text")
-"""The columns that stand first where they exist; the others follow in the order of their names."""
-BETTER_LOW = ("l1", "l2", "mse", "lpips", "structure", "seconds")
-SHOWN = 10
+SHARES = ("right", "done", "kept")
+"""Columns of judgements, each 0 or 1."""
+SUMMARY = {
+    "right": "right ↑",
+    "done": "done ↑",
+    "kept": "kept ↑",
+    "clip_direction": "CLIP direction ↑",
+    "clip_image": "CLIP image ↑",
+    "clip_text": "CLIP text ↑",
+    "dino_source": "DINO ↑",
+    "structure_source": "structure ↓",
+    "lpips_target": "LPIPS to answer ↓",
+    "l1_target": "L1 to answer ↓",
+    "lpips_source_outside": "LPIPS outside ↓",
+    "l1_source_outside": "L1 outside ↓",
+    "lpips_source": "LPIPS to source ↓",
+    "l1_source": "L1 to source ↓",
+    "seconds": "seconds",
+}
+"""The columns that a text shows, and how it calls them; the files of a table have all."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +57,9 @@ class Table:
     titles: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def text(self) -> str:
-        """Aligned columns for a terminal."""
-        rows = self._rows()
+    def text(self, every: bool = False) -> str:
+        """Aligned columns for a terminal: the summary's, or every one."""
+        rows = self._rows(every)
         widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
         lines = [
             "  ".join(cell.rjust(w) if place else cell.ljust(w) for place, (cell, w) in enumerate(zip(row, widths, strict=True)))
@@ -51,9 +67,9 @@ class Table:
         ]
         return "\n".join([*(line.rstrip() for line in lines), *self.notes])
 
-    def markdown(self) -> str:
-        """A Markdown table."""
-        head, *rows = self._rows()
+    def markdown(self, every: bool = False) -> str:
+        """A Markdown table of the summary's columns, or of every one."""
+        head, *rows = self._rows(every)
         lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
         table = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
         return "\n\n".join([table, *self.notes])
@@ -73,13 +89,18 @@ class Table:
         """The same as a list of objects."""
         return json.dumps([_object(line) for line in self.lines], indent=1, ensure_ascii=False)
 
-    def _rows(self) -> list[list[str]]:
-        """Every cell as text, the heads first. Columns that nothing has, and kinds and failures where there are none, are left out."""
+    def shown(self, every: bool = False) -> tuple[str, ...]:
+        """The columns of a text: those of the summary, unless the table names its own titles."""
+        return self.columns if every or self.titles else tuple(name for name in SUMMARY if name in self.columns)
+
+    def _rows(self, every: bool) -> list[list[str]]:
+        """Every cell as text, the heads first; kinds and failures only where there are any."""
+        columns, titles = self.shown(every), {**SUMMARY, **self.titles}
         kinds, failures = any(line.kind for line in self.lines), any(line.failed for line in self.lines)
         head = [
             "",
             *(["kind"] if kinds else []),
-            *(self.titles.get(column, column) for column in self.columns),
+            *(titles.get(column, column) for column in columns),
             "n",
             *(["failed"] if failures else []),
         ]
@@ -87,16 +108,16 @@ class Table:
         for line in self.lines:
             counts = [cell.n for cell in line.cells.values() if cell.n]
             start = [f"{line.name} [published]" if line.source else line.name, *([line.kind or "all"] if kinds else [])]
-            cells = [shown(line.cells.get(column)) for column in self.columns]
+            cells = [cell_text(line.cells.get(column)) for column in columns]
             rows.append([*start, *cells, str(max(counts)) if counts else "", *([str(line.failed)] if failures else [])])
         return rows
 
 
-def shown(cell: Mean | None) -> str:
+def cell_text(cell: Mean | None) -> str:
     """A cell for people: the mean, and half the interval's width where there is one."""
     if cell is None:
         return ""
-    digits = 1 if abs(cell.value) >= SHOWN else 4 if 0 < abs(cell.value) < 0.1 else 3
+    digits = 1 if abs(cell.value) >= 10 else 4 if 0 < abs(cell.value) < 0.1 else 3
     reach = (cell.high - cell.low) / 2
     return f"{cell.value:.{digits}f}" + (f" ±{reach:.{digits}f}" if cell.n > 1 and math.isfinite(reach) else "")
 
@@ -130,13 +151,14 @@ def table(rows: Sequence[Row], columns: Sequence[str] = (), per_kind: bool = Fal
         lines.append(_line(name, setting, own, ""))
         kinds = sorted({row.kind for row in own if row.kind}) if per_kind else []
         lines += [_line(name, setting, [row for row in own if row.kind == kind], kind) for kind in kinds]
-    return Table(tuple(columns) or ordered(line.cells for line in lines), tuple(lines))
+    there = {name for line in lines for name in line.cells}
+    return Table(tuple(columns) or ordered(there), tuple(lines))
 
 
-def ordered(cells: Iterable[dict[str, Mean]]) -> tuple[str, ...]:
-    """All names that occur: the most telling first, the seconds last."""
-    names = sorted({name for own in cells for name in own} - {"seconds"})
-    return (*(name for name in FIRST if name in names), *(name for name in names if name not in FIRST), "seconds")
+def ordered(names: set[str]) -> tuple[str, ...]:
+    """Columns in the order of a table: the summary's, then the others by name, the seconds last."""
+    first = [name for name in SUMMARY if name in names and name != "seconds"]
+    return (*first, *sorted(names - set(SUMMARY)), *(["seconds"] if "seconds" in names else []))
 
 
 def _line(name: str, setting: Setting, rows: Sequence[Row], kind: str) -> Line:
@@ -145,4 +167,4 @@ def _line(name: str, setting: Setting, rows: Sequence[Row], kind: str) -> Line:
     for row in good:
         for column, value in {**row.numbers, "seconds": row.seconds}.items():
             values.setdefault(column, []).append(value)
-    return Line(name, {column: mean(own) for column, own in values.items()}, kind, len(rows) - len(good), setting)
+    return Line(name, {column: mean(own, column in SHARES) for column, own in values.items()}, kind, len(rows) - len(good), setting)
