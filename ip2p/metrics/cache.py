@@ -4,6 +4,7 @@ import hashlib
 import logging
 import uuid
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -102,4 +103,5 @@ def _write(file: Path, tensor: Tensor) -> None:
         part.replace(file)
     except OSError as error:
         log.warning("Features can't be kept in %s: %s.", file.parent.parent, error.strerror or error)
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

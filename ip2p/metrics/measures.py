@@ -197,10 +197,12 @@ class Measures:
         prefix = f"keys {vit.identity if self.cache.folder else ''} {vit.structure_range}"
         for case in cases:
             result = vit.keys(case.sized["result"])
-            wanted = {f"{case.marks[name]} {tuple(case.sized[name].shape)}": case.sized[name][0] for name in case.references()}
-            kept = remembered(self.cache, prefix, vit.keys, wanted, 1)
-            apart = (similarity.structure_distance(keys[None].to(result.device), result) for keys in kept.values())
-            rows.append({f"structure_{name}": float(value) for name, value in zip(case.references(), apart, strict=True)})
+            row: Row = {}
+            for name in case.references():
+                mark = f"{case.marks[name]} {tuple(case.sized[name].shape)}"
+                kept = remembered(self.cache, prefix, vit.keys, {mark: case.sized[name][0]}, 1)[mark][None].to(result.device)
+                row[f"structure_{name}"] = float(similarity.structure_distance(kept, result))
+            rows.append(row)
         return rows
 
 

@@ -55,7 +55,9 @@ class Perceptual(nn.Module):
         """Unit-length features (B, C, h, w) of (B, 3, H, W) pictures in [-1, 1], after each layer that is compared."""
         if min(pictures.shape[2:]) < SMALLEST[self.net]:
             width, height = pictures.shape[3], pictures.shape[2]
-            raise ValueError(f"A picture of {width} x {height} pixels is too small for LPIPS: enlarge it to {SMALLEST[self.net]} a side.")
+            raise ValueError(
+                f"A picture of {width} x {height} pixels is too small for LPIPS: enlarge it to at least {SMALLEST[self.net]} a side."
+            )
         layers = BACKBONES[self.net]((pictures - self.shift) / self.scale, self._convolve)
         return [x / (x.pow(2).sum(1, keepdim=True) + 1e-10).sqrt() for x in layers]
 

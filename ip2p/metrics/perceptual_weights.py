@@ -37,7 +37,7 @@ ARRAYS = {
 
 def find(net: str) -> State:
     """The weights of "alex", "vgg" or "squeeze" as `Perceptual` takes them. Raises ValueError with what to install."""
-    linear, backbone = _linear(net), _torchvision(net) or _flax(net)
+    linear, backbone = channels(net), _torchvision(net) or _flax(net)
     if not linear or not backbone:
         missing = "channel weights" if not linear else "convolutions"
         raise ValueError(f"The {missing} of LPIPS on {net} are not installed here: {CURE[net]}, or name a .safetensors file of them.")
@@ -49,7 +49,7 @@ def save(net: str, path: Path) -> None:
     write_tensors(path, find(net), {"lpips": f"{net}, version 0.1"})
 
 
-def _linear(net: str) -> State:
+def channels(net: str) -> State:
     """Vectors of channel weights, from whichever package has them."""
     for package, place in (("lpips", f"weights/v0.1/{net}.pth"), ("torchmetrics", f"functional/image/lpips_models/{net}.pth")):
         file = _folder(package) / place

@@ -33,8 +33,9 @@ def psnr(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
 def ssim(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean structural similarity of the three channels, -1 to 1; 1 for equal pictures.
 
-    Means over the pixels whose whole window lies in the picture, as Wang et al., scikit-image and torchmetrics do: a border of 5 pixels
-    carries no weight of its own. With ``weight`` the map's weighted mean; a window at the region's edge still sees what lies beyond.
+    Means over the pixels whose whole window lies in the picture, as Wang et al. and scikit-image do: a border of 5 pixels carries no
+    weight of its own (recent torchmetrics counts that border too, with the picture mirrored). With ``weight`` the map's weighted
+    mean; a window at the region's edge still sees what lies beyond.
     """
     return mean_inner(ssim_map(a, b), weight)
 
@@ -64,13 +65,14 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
     check_pair(a, b)
     if min(a.shape[1:3]) < TAPS:
         raise ValueError(f"A picture of {a.shape[2]} x {a.shape[1]} pixels is too small for SSIM: enlarge it to at least {TAPS} a side.")
-    a, b = (x.movedim(-1, 1).reshape(-1, 1, *x.shape[1:3]) for x in (a, b))
+    exact = torch.float32 if a.device.type == "mps" else torch.float64  # variances are small differences of large numbers
+    a, b = (x.movedim(-1, 1).reshape(-1, 1, *x.shape[1:3]).to(exact) for x in (a, b))
     mean_a, mean_b, aa, bb, ab = (_blur(x) for x in (a, b, a * a, b * b, a * b))
     variances = aa - mean_a.square() + bb - mean_b.square()
     covariance = ab - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + K1**2) / (mean_a.square() + mean_b.square() + K1**2)
     out = luminance * (2 * covariance + K2**2) / (variances + K2**2)
-    return out.reshape(-1, 3, *out.shape[2:]).mean(1)
+    return out.reshape(-1, 3, *out.shape[2:]).mean(1).float()
 
 
 def _blur(planes: Tensor) -> Tensor:

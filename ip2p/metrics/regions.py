@@ -26,7 +26,7 @@ def pixel_columns(against: str, a: Tensor, b: Tensor, mask: Tensor | None) -> di
 def pie_columns(a: Tensor, b: Tensor, mask: Tensor) -> dict[str, float]:
     """L2, PSNR and SSIM of the source and the result as PIE-Bench's script has them.
 
-    Both are blacked out inside the mask, and the mean is taken over the whole picture. The script's SSIM is torchmetrics', as ours.
+    Both are blacked out inside the mask, and the mean is taken over the whole picture. Its SSIM is torchmetrics' of that time.
     """
     kept = (1 - mask)[..., None]
     if not kept.any():
