@@ -43,7 +43,7 @@ def draw(scene: Scene, size: int = 128) -> Drawn:
 
 def _veiled(picture: Array, scene: Scene, size: int) -> Array:
     """With the rain or the snow in front of it."""
-    falling = veil(scene.weather, scene.time, scene.seed, size, float(scene.zoom))
+    falling = veil(scene.weather, scene.time, scene.season, scene.seed, size, float(scene.zoom))
     return picture if falling is None else mix(picture, falling[1], falling[0])
 
 

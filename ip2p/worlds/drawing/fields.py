@@ -22,12 +22,10 @@ def chance(seed: int, *tags: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(_entropy(seed, tags))))
 
 
-def mix(a: Array | Sequence[float], b: Array | Sequence[float] | float, t: Array | float) -> Array:
+def mix(a: Array | Sequence[float] | float, b: Array | Sequence[float] | float, t: Array | float) -> Array:
     """`a` where `t` is 0, `b` where it is 1."""
     first = np.asarray(a, np.float32)
-    return (
-        first + (np.asarray(b, np.float32) - first) * np.float32(t) if np.isscalar(t) else first + (np.asarray(b, np.float32) - first) * t
-    )
+    return first + (np.asarray(b, np.float32) - first) * np.asarray(t, np.float32)
 
 
 def ramp(values: Array, low: float, high: float) -> Array:
@@ -85,10 +83,12 @@ def outline(plane: Canvas, rng: np.random.Generator, waves: float, octaves: int 
 
 
 def scatter(across: Array, down: Array, rng: np.random.Generator, margin: float = 0.25) -> tuple[Array, Array, Array]:
-    """One point in each unit cell of (`across`, `down`), at least `margin` from its border: the offsets from the cell's own point,
+    """One point in each unit cell of (`across`, `down`), the rows shifted against each other; at least `margin` from its border: the offsets from the cell's own point,
     and a random value in [0, 1) that belongs to it."""
-    column, row = np.floor(across), np.floor(down)
-    tables = rng.random((3, CELLS, CELLS), np.float32)
+    tables, shifts = rng.random((3, CELLS, CELLS), np.float32), rng.random(CELLS, np.float32)
+    row = np.floor(down)
+    across = across + shifts[row.astype(int) % CELLS]
+    column = np.floor(across)
     tables[:2] = margin + (1 - 2 * margin) * tables[:2]
     at = row.astype(int) % CELLS, column.astype(int) % CELLS
     return across - column - tables[0][at], down - row - tables[1][at], tables[2][at]

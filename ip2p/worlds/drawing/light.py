@@ -14,36 +14,44 @@ SKIES: dict[tuple[str, str], tuple[Colour, Colour, Colour]] = {
     ("day", "sunny"): ((0.20, 0.50, 0.87), (0.47, 0.75, 0.95), (0.80, 0.92, 0.97)),
     ("day", "cloudy"): ((0.50, 0.53, 0.59), (0.62, 0.65, 0.69), (0.74, 0.76, 0.77)),
     ("day", "rainy"): ((0.25, 0.32, 0.42), (0.35, 0.43, 0.53), (0.47, 0.55, 0.62)),
-    ("day", "snowy"): ((0.79, 0.83, 0.92), (0.86, 0.89, 0.95), (0.93, 0.94, 0.97)),
-    ("day", "foggy"): ((0.79, 0.79, 0.75), (0.82, 0.81, 0.77), (0.85, 0.84, 0.79)),
+    ("day", "snowy"): ((0.80, 0.85, 0.95), (0.87, 0.90, 0.97), (0.93, 0.95, 0.99)),
+    ("day", "foggy"): ((0.73, 0.74, 0.71), (0.77, 0.77, 0.74), (0.81, 0.81, 0.77)),
     ("sunset", "sunny"): ((0.30, 0.21, 0.50), (0.90, 0.42, 0.42), (1.00, 0.76, 0.38)),
     ("sunset", "cloudy"): ((0.42, 0.31, 0.42), (0.66, 0.43, 0.44), (0.88, 0.60, 0.45)),
     ("sunset", "rainy"): ((0.24, 0.17, 0.30), (0.40, 0.25, 0.36), (0.60, 0.36, 0.38)),
-    ("sunset", "snowy"): ((0.74, 0.62, 0.78), (0.90, 0.73, 0.80), (0.99, 0.83, 0.77)),
-    ("sunset", "foggy"): ((0.80, 0.60, 0.47), (0.88, 0.67, 0.49), (0.95, 0.74, 0.52)),
-    ("night", "sunny"): ((0.02, 0.04, 0.16), (0.06, 0.11, 0.30), (0.14, 0.22, 0.46)),
-    ("night", "cloudy"): ((0.13, 0.13, 0.19), (0.18, 0.18, 0.25), (0.24, 0.25, 0.32)),
-    ("night", "rainy"): ((0.02, 0.06, 0.09), (0.05, 0.11, 0.15), (0.09, 0.17, 0.21)),
-    ("night", "snowy"): ((0.33, 0.35, 0.52), (0.39, 0.41, 0.58), (0.45, 0.48, 0.64)),
-    ("night", "foggy"): ((0.27, 0.31, 0.33), (0.31, 0.36, 0.37), (0.36, 0.41, 0.41)),
+    ("sunset", "snowy"): ((0.74, 0.62, 0.80), (0.90, 0.73, 0.82), (0.99, 0.83, 0.80)),
+    ("sunset", "foggy"): ((0.78, 0.58, 0.45), (0.86, 0.65, 0.47), (0.93, 0.73, 0.52)),
+    ("night", "sunny"): ((0.03, 0.05, 0.18), (0.08, 0.13, 0.34), (0.17, 0.25, 0.50)),
+    ("night", "cloudy"): ((0.19, 0.18, 0.25), (0.25, 0.24, 0.32), (0.32, 0.31, 0.40)),
+    ("night", "rainy"): ((0.03, 0.08, 0.12), (0.06, 0.13, 0.18), (0.10, 0.19, 0.24)),
+    ("night", "snowy"): ((0.36, 0.38, 0.56), (0.43, 0.45, 0.63), (0.50, 0.53, 0.70)),
+    ("night", "foggy"): ((0.28, 0.33, 0.35), (0.33, 0.38, 0.40), (0.38, 0.44, 0.45)),
 }
 """(time, weather) -> the sky at the top, half way and at the horizon."""
 
-SUNLIGHT: dict[str, tuple[Colour, Colour]] = {
-    "day": ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
-    "sunset": ((0.95, 0.68, 0.58), (0.07, 0.01, 0.04)),
-    "night": ((0.31, 0.38, 0.60), (0.0, 0.01, 0.05)),
+SUNLIGHT: dict[str, tuple[Colour, Colour, float]] = {
+    "day": ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 1.0),
+    "sunset": ((0.90, 0.70, 0.64), (0.07, 0.02, 0.05), 0.88),
+    "night": ((0.40, 0.47, 0.68), (0.0, 0.01, 0.05), 1.0),
 }
-"""time -> what the colours of the land are multiplied by, and what is added."""
+"""time -> what the colours of the land are multiplied by, what is added, and their saturation."""
 
 AIR: dict[str, tuple[Colour, float, float, float]] = {
-    "sunny": ((1.0, 1.0, 0.98), 1.0, 0.0, 0.55),
-    "cloudy": ((0.80, 0.81, 0.84), 0.72, 0.04, 0.75),
-    "rainy": ((0.62, 0.68, 0.76), 0.70, 0.03, 1.1),
-    "snowy": ((0.93, 0.95, 1.02), 0.62, 0.24, 1.3),
-    "foggy": ((0.90, 0.90, 0.88), 0.60, 0.36, 3.2),
+    "sunny": ((1.0, 1.0, 0.98), 1.0, 0.0, 0.50),
+    "cloudy": ((0.80, 0.81, 0.84), 0.74, 0.02, 0.75),
+    "rainy": ((0.64, 0.70, 0.77), 0.76, 0.02, 1.0),
+    "snowy": ((0.95, 0.97, 1.03), 0.74, 0.10, 1.2),
+    "foggy": ((0.92, 0.92, 0.90), 0.80, 0.08, 2.1),
 }
 """weather -> multiplier of the land, its saturation, share of haze on what is nearest, and how much thicker it gets with depth."""
+
+TONES: dict[str, tuple[Colour, Colour, float]] = {
+    "spring": ((1.00, 1.00, 0.93), (1.0, 0.88, 0.86), 0.16),
+    "summer": ((0.94, 1.00, 1.00), (0.5, 0.9, 1.0), 0.0),
+    "autumn": ((1.07, 0.95, 0.78), (1.0, 0.8, 0.5), 0.06),
+    "winter": ((0.97, 1.00, 1.06), (0.86, 0.93, 1.0), 0.14),
+}
+"""season -> multiplier of the colours of the sky and the air, and a tint laid over them with its share."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,9 @@ class Light:
 
     def on_things(self, colour: Array) -> Array:
         """As `on`, with a floor of light and of colour, so that things can be told apart at night and in fog."""
-        fair = self.tint + (1 - self.tint) * np.float32(0.30)
+        fair = self.tint + (1 - self.tint) * np.float32(0.45)
         grey = (colour @ LUMA)[..., None]
-        return (grey + (colour - grey) * np.float32(0.4 + 0.6 * self.saturation)) * fair + self.lift * np.float32(0.5)
+        return (grey + (colour - grey) * np.float32(0.7 + 0.3 * self.saturation)) * fair + self.lift * np.float32(0.5)
 
     def haze(self, depth: Array | float) -> Array:
         """Share of the horizon's colour in front of what is this deep (0..1) in the picture."""
@@ -83,12 +91,21 @@ class Light:
         return mix(colour, self.horizon, share[..., None] if share.ndim else float(share))
 
 
-@lru_cache(maxsize=16)
-def light(time: str, weather: str) -> Light:
-    """The light at this time in this weather."""
-    top, middle, horizon = SKIES[time, weather]
-    multiplier, lift = (np.array(value, np.float32) for value in SUNLIGHT[time])
+@lru_cache(maxsize=64)
+def light(time: str, weather: str, season: str) -> Light:
+    """The light at this time in this weather; the season tones the sky and the air."""
+    top, middle, horizon = (toned(colour, season) for colour in SKIES[time, weather])
+    multiplier, lift = (np.array(value, np.float32) for value in SUNLIGHT[time][:2])
     air, saturation, near, thickness = AIR[weather]
     glow = {"day": 0.0, "sunset": 0.55, "night": 1.0}[time]
     sun = {"sunny": 1.0, "cloudy": 0.25}.get(weather, 0.0) * {"day": 1.0, "sunset": 0.8, "night": 0.5}[time]
-    return Light(top, middle, horizon, multiplier * np.array(air, np.float32), lift, saturation, near, thickness, glow, sun)
+    tint = multiplier * np.array(air, np.float32)
+    return Light(top, middle, horizon, tint, lift, saturation * SUNLIGHT[time][2], near, thickness, glow, sun)
+
+
+def toned(colour: Colour, season: str) -> Colour:
+    """A colour of the sky as the season has it."""
+    multiplier, over, share = TONES[season]
+    bright = max(colour)
+    red, green, blue = (min(c * m, 1.0) * (1 - share) + o * share * bright for c, m, o in zip(colour, multiplier, over, strict=True))
+    return red, green, blue

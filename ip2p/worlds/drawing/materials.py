@@ -77,9 +77,10 @@ def wooden(base: Array, part: Part, px: float) -> Surface:
     knot = np.exp(-((x / 0.30) ** 2 + ((y % 1.7 - 0.85) / 0.16) ** 2))
     grain = np.sin((x * 2.6 + 0.35 * np.sin(2.1 * y + plank) + 1.3 * knot) * 2 * np.pi)
     seam = cover((np.abs(np.abs(x) - 0.5) - 0.055) * 0.5, px)
-    value = 0.78 + 0.22 * ramp(grain, -0.6, 0.8) - 0.28 * knot + 0.05 * np.sin(plank * 7)
-    stained = mix(base, (0.62, 0.42, 0.24), 0.16) * value[..., None]
-    return Surface(mix(stained, base * np.float32(0.30), (seam * 0.9)[..., None]), 0.06, 1.0, 0.8)
+    value = 0.55 + 0.45 * ramp(grain, -0.6, 0.8) - 0.40 * knot + 0.05 * np.sin(plank * 7)
+    pale = mix(base, (0.86, 0.64, 0.40), 0.30)
+    stained = mix(base * np.float32(0.42), pale, np.clip(value, 0, 1)[..., None])
+    return Surface(mix(stained, base * np.float32(0.25), (seam * 0.9)[..., None]), 0.06, 1.0, 0.8)
 
 
 def metal(base: Array, part: Part, px: float) -> Surface:
@@ -96,11 +97,11 @@ def glass(base: Array, part: Part, px: float) -> Surface:
     rim = ramp(part.edge, -0.24, -0.02)
     facing = np.sqrt(np.clip(1 - np.square(part.across) - np.square(part.down), 0, 1)) + 0 * part.edge
     streak = bump(part.s - 0.4 * part.t, -0.30, 0.11) * ramp(part.edge, -0.10, -0.22)
-    pale = mix(_filled(part, base), (0.95, 0.98, 1.0), (0.10 + 0.38 * rim)[..., None])
+    pale = mix(_filled(part, base), (0.95, 0.98, 1.0), (0.06 + 0.34 * rim)[..., None])
     return Surface(
         mix(pale, (1, 1, 1), streak[..., None] * np.float32(0.8)),
         0.9,
-        np.clip(0.50 + 0.42 * rim + 0.35 * streak + 0.1 * (1 - facing), 0, 1),
+        np.clip(0.62 + 0.34 * rim + 0.35 * streak + 0.1 * (1 - facing), 0, 1),
         0.35,
     )
 

@@ -42,13 +42,13 @@ class Painting:
         water: Array | float = 0,
     ) -> None:
         """Lays a colour, (3,) or (H, W, 3), over what is there, as far as `coverage` (H, W) goes."""
-        over = coverage[..., None]
-        self.colour[...] = mix(self.colour, colour, over)
         self.clear[...] *= 1 - coverage
-        self.lamp[...] = mix(self.lamp, (0, 0, 0) if lamp is None else lamp, over)
-        self.water[...] = mix(self.water, np.asarray(water, np.float32), coverage)
+        share = coverage / np.maximum(1 - self.clear, 1e-6)  # of what is painted here at all, so that edges against the sky stay clean
+        self.colour[...] = mix(self.colour, colour, share[..., None])
+        self.lamp[...] = mix(self.lamp, (0, 0, 0) if lamp is None else lamp, share[..., None])
+        self.water[...] = mix(self.water, water, share)
         if depth is not None:
-            self.depth[...] = mix(self.depth, np.asarray(depth, np.float32), coverage)
+            self.depth[...] = mix(self.depth, depth, share)
 
     def tone(self, coverage: Array, strength: float) -> None:
         """Makes what is there lighter (positive strength) or darker, as far as `coverage` goes."""

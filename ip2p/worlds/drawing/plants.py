@@ -77,7 +77,7 @@ def conifer(painting: Painting, x: float, y: float, height: float, season: Seaso
 def palm(painting: Painting, x: float, y: float, height: float, season: Season, depth: float, lean: float) -> None:
     """A bent trunk with a fan of long leaves."""
     reach = 0.5 * height
-    view = painting.window(x - reach - abs(lean) * height, y - 1.25 * height, x + reach + abs(lean) * height, y + 0.03 * height)
+    view = painting.window(x - reach - abs(lean) * height, y - 1.4 * height, x + reach + abs(lean) * height, y + 0.03 * height)
     if view.empty:
         return
     u, v = (view.plane.x - x) / height, (y - view.plane.y) / height

@@ -1,11 +1,13 @@
 """The sky: gradient, sun, moon and stars, and clouds in the style of cut paper."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from . import distance
 from .canvas import Array, Canvas, Colour
-from .fields import bump, chance, cloudy, cover, mix, ramp, scatter
-from .light import Light
+from .fields import bump, chance, cover, mix, outline, ramp, scatter
+from .light import Light, toned
 
 CLOUDS: dict[tuple[str, str], tuple[Colour, Colour, float]] = {
     ("day", "sunny"): ((1.0, 1.0, 1.0), (0.78, 0.87, 0.96), 0.95),
@@ -27,19 +29,39 @@ CLOUDS: dict[tuple[str, str], tuple[Colour, Colour, float]] = {
 """(time, weather) -> clouds where lit, where in shade, and how dense."""
 
 
-def sky(plane: Canvas, time: str, weather: str, light: Light, seed: int, sun: tuple[float, float]) -> Array:
+@dataclass(frozen=True)
+class Look:
+    """What the sky depends on."""
+
+    place: str
+    season: str
+    weather: str
+    time: str
+    seed: int
+
+    @property
+    def clouds(self) -> tuple[Colour, Colour, float]:
+        """Their colours, lit and in shade, and their density."""
+        lit, shade, density = CLOUDS[self.time, self.weather]
+        return toned(lit, self.season), toned(shade, self.season), density
+
+    def chance(self, *tags: str | int) -> np.random.Generator:
+        """Random numbers of this layout."""
+        return chance(self.seed, self.place, *tags)
+
+
+def sky(plane: Canvas, look: Look, light: Light, sun: tuple[float, float]) -> Array:
     """(H, W, 3) the whole sky, as if nothing stood before it."""
     half = np.clip(plane.y / 0.27, 0, 1), np.clip((plane.y - 0.27) / 0.28, 0, 1)
     column = mix(mix(light.top, light.middle, half[0][..., None]), light.horizon, half[1][..., None])
     picture = np.broadcast_to(column, (*plane.shape, 3)).copy()
-    clear = weather == "sunny"
-    if clear and time == "night":
-        _stars(picture, plane, seed)
-    if clear:
-        _sun_or_moon(picture, plane, time, sun)
-    else:
-        _overcast(picture, plane, CLOUDS[time, weather], seed)
-    _clouds(picture, plane, CLOUDS[time, weather], seed, sun[0], clear)
+    if look.weather != "sunny":
+        _overcast(picture, plane, look)
+        return picture
+    if look.time == "night":
+        _stars(picture, plane, look)
+    _sun_or_moon(picture, plane, look.time, sun)
+    _clouds(picture, plane, look, sun[0])
     return picture
 
 
@@ -58,34 +80,45 @@ def _sun_or_moon(picture: Array, plane: Canvas, time: str, sun: tuple[float, flo
     _over(picture, cover(away - (0.065 if time == "day" else 0.085), plane.px), (1.0, 0.98, 0.82) if time == "day" else (1.0, 0.93, 0.62))
 
 
-def _stars(picture: Array, plane: Canvas, seed: int) -> None:
+def _stars(picture: Array, plane: Canvas, look: Look) -> None:
     for cells, size in ((13, 0.0042), (26, 0.0026)):
-        dx, dy, luck = scatter(plane.x * cells, plane.y * cells, chance(seed, "stars", cells), 0.1)
+        dx, dy, luck = scatter(plane.x * cells, plane.y * cells, look.chance("stars", cells), 0.1)
         glow = cover(np.hypot(dx, dy) / cells - size, max(plane.px, size)) * (luck < 0.4) * (0.5 + luck)
         _over(picture, np.clip(glow * ramp(plane.y, 0.55, 0.25), 0, 1), (1.0, 0.98, 0.90))
 
 
-def _overcast(picture: Array, plane: Canvas, look: tuple[Colour, Colour, float], seed: int) -> None:
-    """Broad bands of cloud over the whole sky."""
-    lit, shade, density = look
-    field = cloudy(plane, chance(seed, "overcast"), 2.5, 7, 4)
-    picture[...] = mix(picture, lit, (ramp(field, 0.0, 0.55) * 0.6 * density)[..., None])
-    picture[...] = mix(picture, shade, (ramp(field, 0.05, -0.5) * ramp(plane.y, 0.5, 0.1) * 0.6 * density)[..., None])
+def _overcast(picture: Array, plane: Canvas, look: Look) -> None:
+    """Banks of cloud one behind the other, the highest nearest and darkest, each with a scalloped hem."""
+    lit, shade, density = look.clouds
+    rng = look.chance("overcast")
+    for number, low in enumerate((0.36, 0.27, 0.18, 0.08)):
+        hem = low + 0.03 * outline(plane, rng, 2, 1) + _scallops(plane, rng, 0.07 - 0.008 * number)
+        above = hem - plane.y
+        body = mix(lit, shade, np.clip(0.18 + 0.25 * number - above / 0.16 * 0.18, 0, 1)[..., None])
+        light_hem = mix(body, lit, (ramp(above, 0.035, 0.0) * 0.5)[..., None])
+        whole = cover(-above, max(plane.px, 0.012 if look.weather == "foggy" else 0.0)) * np.float32(density)
+        picture[...] = mix(picture, light_hem, whole[..., None])
 
 
-def _clouds(picture: Array, plane: Canvas, look: tuple[Colour, Colour, float], seed: int, sun_x: float, clear: bool) -> None:
+def _scallops(plane: Canvas, rng: np.random.Generator, width: float) -> Array:
+    """(1, W): a hem of hanging arcs about `width` wide."""
+    count = int(1.3 / width) + 2
+    places = (np.arange(count) + rng.uniform(0.2, 0.8, count)) * width - 0.1
+    sizes = width * rng.uniform(0.6, 1.0, count)
+    rise = np.sqrt(np.clip(1 - ((plane.x - places[:, None]) / sizes[:, None]) ** 2, 0, 1)) * sizes[:, None]
+    return (rise.max(0, keepdims=True) * 0.7).astype(np.float32)
+
+
+def _clouds(picture: Array, plane: Canvas, look: Look, sun_x: float) -> None:
     """A few flat-bottomed heaps."""
-    rng = chance(seed, "clouds")
-    lit, shade, density = look
+    rng = look.chance("clouds")
     for number in range(4):
-        x, y, width = float(rng.uniform(0, 0.3)) + 0.3 * number - 0.05, float(rng.uniform(0.08, 0.38)), float(rng.uniform(0.09, 0.17))
-        heaps = rng.uniform(0.55, 1.0, 5)
+        x, y = float(rng.uniform(0, 0.3)) + 0.3 * number - 0.05, float(rng.uniform(0.08, 0.38))
+        width, heaps = float(rng.uniform(0.09, 0.17)), rng.uniform(0.55, 1.0, 5)
         span = plane.span(x - 1.4 * width, y - width, x + 1.4 * width, y + 0.4 * width)
         part = plane.part(span)
-        if 0 in part.shape:
-            continue
-        u, v = (part.x - x) / width, (part.y - y) / width
-        _cloud(picture[span], u, v, part.px / width, heaps, (lit, shade, density if clear else density * 0.75), sun_x - x)
+        if 0 not in part.shape:
+            _cloud(picture[span], (part.x - x) / width, (part.y - y) / width, part.px / width, heaps, look.clouds, sun_x - x)
 
 
 def _cloud(picture: Array, u: Array, v: Array, px: float, heaps: Array, look: tuple[Colour, Colour, float], sun: float) -> None:

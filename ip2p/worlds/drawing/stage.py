@@ -6,11 +6,12 @@ from functools import lru_cache
 import numpy as np
 
 from .backdrop import PLACES, SHORES
+from .backdrop.land import spread
 from .canvas import Array, Canvas, canvas
-from .fields import bump, chance, cloudy, mix, ramp
+from .fields import bump, chance, cloudy, cover, mix, ramp, scatter
 from .light import Light, light
 from .painting import Painting, blank
-from .sky import shimmer, sky
+from .sky import Look, shimmer, sky
 
 NO_WATER = 0.5
 
@@ -44,9 +45,9 @@ def painted(place: str, season: str, seed: int, size: int, zoom: float) -> Paint
 @lru_cache(maxsize=12)
 def stage(place: str, season: str, weather: str, time: str, seed: int, size: int, zoom: float) -> Stage:
     """The place in its light and weather, all but what falls in front of things."""
-    painting, lamp = painted(place, season, seed, size, zoom), light(time, weather)
+    painting, lamp = painted(place, season, seed, size, zoom), light(time, weather, season)
     sun = sun_place(place, seed)
-    above = sky(painting.plane, time, weather, lamp, seed, sun)
+    above = sky(painting.plane, Look(place, season, weather, time, seed), lamp, sun)
     land = lamp.through_air(lamp.on(painting.colour), painting.depth)
     picture = mix(land, above, painting.clear[..., None])
     if place in SHORES:
@@ -62,32 +63,36 @@ def stage(place: str, season: str, weather: str, time: str, seed: int, size: int
 
 
 def _reflect(picture: Array, painting: Painting, above: Array, lamp: Light, sun: tuple[float, float], weather: str) -> None:
-    """Water mirrors what stands above its far shore, and glitters under a clear sun or moon."""
+    """Water mirrors the sky and what is far above its far shore, and glitters under a clear sun or moon."""
     plane = painting.plane
     wanted = 2 * painting.shore - plane.y[:, 0] + 0.004 * np.sin(plane.y[:, 0] * 900)
     rows = np.clip(np.searchsorted(plane.y[:, 0], wanted), 0, len(wanted) - 1)
-    picture[...] = mix(picture, picture[rows], painting.water[..., None])
+    far = mix(above, picture, ramp(painting.depth, 0.35, 0.45)[..., None])
+    picture[...] = mix(picture, far[rows], painting.water[..., None])
     if weather == "sunny":
         strength = shimmer(plane, sun[0], painting.shore) * np.clip(painting.water * 2.5, 0, 1)
         picture[...] = mix(picture, (1.0, 0.97, 0.85), (np.clip(strength, 0, 1) * 0.6)[..., None])
 
 
 def _puddles(picture: Array, painting: Painting, lamp: Light, seed: int) -> None:
-    """Wet ground: patches that show the sky."""
-    plane = painting.plane
-    field = cloudy(plane, chance(seed, "puddles"), 3.5, 22, 2)
-    share = ramp(field, 0.12, 0.24) * ramp(plane.y, 0.66, 0.72) * (1 - painting.water)
-    bright = mix(lamp.horizon, (1, 1, 1), 0.18)
-    ring = bump(field, 0.15, 0.05) * ramp(plane.y, 0.66, 0.72)
-    picture[...] = mix(picture, bright, (share * 0.6 * (1 - painting.clear))[..., None])
-    picture[...] = mix(picture, 0.0, (ring * 0.12 * (1 - painting.clear))[..., None])
+    """Wet ground: darker, with pools that show the sky."""
+    across, away, scale = spread(painting, 0.64)
+    dx, dy, luck = scatter(across / 0.30, away / 0.16, chance(seed, "puddles"), 0.42)
+    wobble = 0.05 * cloudy(painting.plane, chance(seed, "pools"), 9, 20, 2)
+    edge = (np.hypot(dx, dy) - 0.16 - 0.22 * luck + wobble) * 0.16 * scale
+    ground = (1 - painting.water) * (1 - painting.clear) * ramp(painting.plane.y, 0.66, 0.70)
+    pool = cover(edge, painting.plane.px) * (luck < 0.75) * ground
+    inner = cover(edge + 0.006, 0.008) * (luck < 0.75) * ground
+    picture[...] = mix(picture, picture * 0.82, (ground * 0.8)[..., None])
+    picture[...] = mix(picture, mix(lamp.middle, 0.0, 0.25), (pool * 0.55)[..., None])
+    picture[...] = mix(picture, mix(lamp.horizon, 1.0, 0.22), (inner * 0.75)[..., None])
 
 
 def _mist(picture: Array, painting: Painting, lamp: Light, seed: int) -> None:
     """Banks of mist that lie in the middle distance."""
     plane = painting.plane
     banks = ramp(cloudy(plane, chance(seed, "mist"), 2, 14, 3), -0.2, 0.5) * bump(plane.y, 0.56, 0.22)
-    picture[...] = mix(picture, mix(lamp.horizon, (1, 1, 1), 0.12), (banks * 0.55)[..., None])
+    picture[...] = mix(picture, mix(lamp.horizon, 1.0, 0.12), (banks * 0.55)[..., None])
 
 
 def _lamps(picture: Array, painting: Painting, lamp: Light) -> None:

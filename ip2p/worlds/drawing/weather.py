@@ -10,13 +10,13 @@ from .light import light
 
 
 @lru_cache(maxsize=24)
-def veil(weather: str, time: str, seed: int, size: int, zoom: float) -> tuple[Array, Array] | None:
+def veil(weather: str, time: str, season: str, seed: int, size: int, zoom: float) -> tuple[Array, Array] | None:
     """What is between the things and the viewer: its coverage (H, W, 1) and its colour (3,); None in dry weather."""
     if weather not in ("rainy", "snowy"):
         return None
     drops = _rain(seed, size, zoom) if weather == "rainy" else _flakes(seed, size, zoom)
     strength = {"day": 1.0, "sunset": 0.9, "night": 0.75}[time]
-    base = np.array(light(time, weather).horizon, np.float32)
+    base = np.array(light(time, weather, season).horizon, np.float32)
     white = 0.55 if weather == "rainy" else 0.9
     colour = base + (1 - base) * np.float32(white * strength)
     coverage = drops[..., None] * np.float32(0.42 if weather == "rainy" else 0.9)
