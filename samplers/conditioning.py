@@ -30,8 +30,7 @@ def instruct(
 
 def encode(vae: Any, image: Tensor, encoding: str = "auto") -> Tensor:
     """The (B, C, H/8, W/8) latent mode of a picture whose sides are multiples of 8; alpha is dropped."""
-    if vae is None:
-        raise ValueError("There is no VAE here; load a full checkpoint, or load one with the host's VAE loader.")
+    check_vae(vae)
     if encoding not in ENCODINGS:
         raise ValueError(f"The encoding '{encoding}' is unknown; use one of {', '.join(ENCODINGS)}.")
     image = rgb(image)
@@ -58,10 +57,21 @@ def start(picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
     return {**latent, "samples": torch.where(free, latent["samples"], picture), "noise_mask": mask}
 
 
-def encode_text(clip: Any, text: str) -> Conditioning:
-    """One text as the host's CLIPTextEncode gives it. Raises ValueError where there is no text encoder."""
+def check_clip(clip: Any) -> None:
+    """Raise ValueError, in a sentence for the user, where there is no text encoder."""
     if clip is None:
         raise ValueError("There is no text encoder (CLIP) here; load a full checkpoint, or load one with the host's CLIP loader.")
+
+
+def check_vae(vae: Any) -> None:
+    """Raise ValueError, in a sentence for the user, where there is no autoencoder."""
+    if vae is None:
+        raise ValueError("There is no VAE here; load a full checkpoint, or load one with the host's VAE loader.")
+
+
+def encode_text(clip: Any, text: str) -> Conditioning:
+    """One text as the host's CLIPTextEncode gives it. Raises ValueError where there is no text encoder."""
+    check_clip(clip)
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 

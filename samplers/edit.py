@@ -1,5 +1,6 @@
 """One edit, whole: the graph of nodes as one call, with the same code and so the same picture."""
 
+from collections.abc import Callable
 from typing import Any
 
 import comfy.model_base
@@ -13,6 +14,8 @@ from torch import Tensor
 from ..ip2p import fit
 from . import conditioning, guidance
 
+Callback = Callable[[int, Tensor, Tensor, int], None]
+"""Told (step, denoised latent, noisy latent, steps) after each step."""
 ATTACHMENT = "ip2p_size"
 """Under this key a loaded MODEL carries the size it was trained at, in pixels."""
 
@@ -38,10 +41,12 @@ def edit(
     sampler: str = "euler_ancestral",
     scheduler: str = "normal",
     size: int = 0,
+    callback: Callback | None = None,
 ) -> Tensor:
     """Edit (B, H, W, C) pictures and return them at their own size; an empty instruction or mask returns them as they are.
 
-    ``size`` is the long side to work at (0: the model's own). Pixels where ``mask`` is 0 are the input's own.
+    ``size`` is the long side to work at (0: the model's own). Pixels where ``mask`` is 0 are the input's own. ``callback`` is told each
+    step, as the host tells its own (default: the node's progress bar, with a preview).
     """
     guidance.check_model(model)
     image = fit.rgb(image)
@@ -51,11 +56,19 @@ def edit(
     fitted_mask = None if mask is None else fit.apply_mask(mask, plan)
     positive, negative_, latent = conditioning.instruct(clip, vae, fit.apply(image, plan), instruction, negative, fitted_mask)
     dual = guidance.guider(model, positive, negative_, text_scale, image_scale)
-    samples = sample(dual, latent, sampler, scheduler, steps, seed)
+    samples = sample(dual, latent, sampler, scheduler, steps, seed, callback)
     return fit.restore(vae.decode(samples), plan, image, mask)
 
 
-def sample(dual: comfy.samplers.CFGGuider, latent: dict[str, Any], sampler: str, scheduler: str, steps: int, seed: int) -> Tensor:
+def sample(
+    dual: comfy.samplers.CFGGuider,
+    latent: dict[str, Any],
+    sampler: str,
+    scheduler: str,
+    steps: int,
+    seed: int,
+    callback: Callback | None = None,
+) -> Tensor:
     """Sample a latent as the host's RandomNoise, BasicScheduler, KSamplerSelect and SamplerCustomAdvanced nodes would."""
     check_choice("sampler", sampler, comfy.samplers.SAMPLER_NAMES)
     check_choice("scheduler", scheduler, comfy.samplers.SCHEDULER_NAMES)
@@ -69,7 +82,7 @@ def sample(dual: comfy.samplers.CFGGuider, latent: dict[str, Any], sampler: str,
         comfy.samplers.sampler_object(sampler),
         sigmas,
         denoise_mask=latent.get("noise_mask"),
-        callback=latent_preview.prepare_callback(patcher, steps),
+        callback=callback or latent_preview.prepare_callback(patcher, steps),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )

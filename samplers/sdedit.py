@@ -16,7 +16,7 @@ from ..ip2p import fit
 from ..ip2p.guidance import check_scale
 from ..ip2p.sdedit import WHOLE, check_strength
 from . import conditioning
-from .edit import check_choice, native_size
+from .edit import Callback, check_choice, native_size
 from .guidance import KEY, unpatch
 from .noise import independent_noise
 
@@ -35,6 +35,7 @@ def sdedit(
     scheduler: str = "normal",
     negative: str = "",
     size: int = 0,
+    callback: Callback | None = None,
 ) -> Tensor:
     """Bring (B, H, W, C) pictures nearer to a caption of the edited picture; returns them at their own size, (B, H, W, 3).
 
@@ -50,7 +51,7 @@ def sdedit(
     if strength > WHOLE:
         latent = torch.zeros_like(latent)
     positive, negative_ = (conditioning.encode_text(clip, text) for text in (prompt, negative))
-    samples = denoise(model, positive, negative_, latent, strength, seed, steps, cfg, sampler, scheduler)
+    samples = denoise(model, positive, negative_, latent, strength, seed, steps, cfg, sampler, scheduler, callback)
     return fit.restore(vae.decode(samples), plan, image)
 
 
@@ -65,6 +66,7 @@ def denoise(
     cfg: float,
     sampler: str,
     scheduler: str,
+    callback: Callback | None = None,
 ) -> Tensor:
     """The host's KSampler. Several pictures share one draw of noise, and ancestral noise never repeats the initial one."""
     check_choice("sampler", sampler, comfy.samplers.SAMPLER_NAMES)
@@ -84,7 +86,7 @@ def denoise(
         negative,
         start,
         denoise=strength,
-        callback=latent_preview.prepare_callback(plain, steps),
+        callback=callback or latent_preview.prepare_callback(plain, steps),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )

@@ -8,14 +8,20 @@ import urllib.error
 import pytest
 
 NODES = [
+    "IP2PCompare",
     "IP2PEdit",
+    "IP2PEvaluate",
     "IP2PFitImage",
     "IP2PGuidance",
     "IP2PGuider",
     "IP2PInstruction",
+    "IP2PJudge",
     "IP2PLoadModel",
+    "IP2PMeasure",
+    "IP2PMeasures",
     "IP2PRestoreImage",
     "IP2PSDEdit",
+    "IP2PScene",
 ]
 KINDS_WITH_VALUES = ("INT", "FLOAT", "COMBO", "BOOLEAN")
 
