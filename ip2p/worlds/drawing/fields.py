@@ -83,8 +83,10 @@ def outline(plane: Canvas, rng: np.random.Generator, waves: float, octaves: int 
 
 
 def scatter(across: Array, down: Array, rng: np.random.Generator, margin: float = 0.25) -> tuple[Array, Array, Array]:
-    """One point in each unit cell of (`across`, `down`), the rows shifted against each other; at least `margin` from its border: the offsets from the cell's own point,
-    and a random value in [0, 1) that belongs to it."""
+    """One point in each unit cell of (`across`, `down`), at least `margin` from its border, rows of cells shifted against each other.
+
+    Returns the offsets from the cell's own point and a random value in [0, 1) that belongs to it.
+    """
     tables, shifts = rng.random((3, CELLS, CELLS), np.float32), rng.random(CELLS, np.float32)
     row = np.floor(down)
     across = across + shifts[row.astype(int) % CELLS]

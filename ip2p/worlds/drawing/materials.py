@@ -79,7 +79,7 @@ def wooden(base: Array, part: Part, px: float) -> Surface:
     seam = cover((np.abs(np.abs(x) - 0.5) - 0.055) * 0.5, px)
     value = 0.55 + 0.45 * ramp(grain, -0.6, 0.8) - 0.40 * knot + 0.05 * np.sin(plank * 7)
     pale = mix(base, (0.86, 0.64, 0.40), 0.30)
-    stained = mix(base * np.float32(0.42), pale, np.clip(value, 0, 1)[..., None])
+    stained = mix(base * np.float32(0.30), pale, np.clip(value, 0, 1)[..., None])
     return Surface(mix(stained, base * np.float32(0.25), (seam * 0.9)[..., None]), 0.06, 1.0, 0.8)
 
 
@@ -97,11 +97,12 @@ def glass(base: Array, part: Part, px: float) -> Surface:
     rim = ramp(part.edge, -0.24, -0.02)
     facing = np.sqrt(np.clip(1 - np.square(part.across) - np.square(part.down), 0, 1)) + 0 * part.edge
     streak = bump(part.s - 0.4 * part.t, -0.30, 0.11) * ramp(part.edge, -0.10, -0.22)
-    pale = mix(_filled(part, base), (0.95, 0.98, 1.0), (0.06 + 0.34 * rim)[..., None])
+    pale = mix(_filled(part, base), (0.95, 0.98, 1.0), (0.04 + 0.34 * rim)[..., None])
+    pale = mix(pale, base * np.float32(0.45), (0.6 * bump(part.edge, -0.24, 0.14))[..., None])
     return Surface(
         mix(pale, (1, 1, 1), streak[..., None] * np.float32(0.8)),
         0.9,
-        np.clip(0.62 + 0.34 * rim + 0.35 * streak + 0.1 * (1 - facing), 0, 1),
+        np.clip(0.56 + 0.38 * rim + 0.35 * streak + 0.1 * (1 - facing), 0, 1),
         0.35,
     )
 

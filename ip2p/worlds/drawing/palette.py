@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 
-from .canvas import Colour
+import numpy as np
+
+from .canvas import Array, Colour
 
 COLOURS: dict[str, Colour] = {
     "red": (0.86, 0.11, 0.13),
     "orange": (0.98, 0.50, 0.06),
     "yellow": (1.00, 0.87, 0.14),
     "green": (0.13, 0.62, 0.24),
-    "blue": (0.08, 0.36, 0.92),
-    "purple": (0.56, 0.16, 0.68),
+    "blue": (0.05, 0.38, 0.93),
+    "purple": (0.60, 0.14, 0.66),
     "pink": (0.99, 0.50, 0.73),
     "white": (0.97, 0.97, 0.95),
     "black": (0.07, 0.07, 0.09),
-    "brown": (0.54, 0.32, 0.16),
+    "brown": (0.57, 0.34, 0.17),
 }
 
 SNOW: Colour = (0.95, 0.97, 1.0)
@@ -66,9 +68,9 @@ SEASONS: dict[str, Season] = {
 }
 
 GRASS: dict[str, tuple[Colour, Colour]] = {
-    "spring": ((0.62, 0.85, 0.36), (0.72, 0.90, 0.50)),
-    "summer": ((0.25, 0.53, 0.19), (0.36, 0.60, 0.28)),
-    "autumn": ((0.76, 0.55, 0.24), (0.80, 0.50, 0.24)),
+    "spring": ((0.64, 0.88, 0.36), (0.74, 0.92, 0.50)),
+    "summer": ((0.23, 0.52, 0.18), (0.34, 0.59, 0.27)),
+    "autumn": ((0.78, 0.54, 0.22), (0.81, 0.48, 0.22)),
     "winter": (SNOW, (0.86, 0.91, 0.98)),
 }
 """season -> grass near and far."""
@@ -98,9 +100,32 @@ SEA: dict[str, tuple[Colour, Colour]] = {
 """season -> water near and far."""
 
 PAVING: dict[str, tuple[Colour, Colour]] = {
-    "spring": ((0.80, 0.80, 0.72), (0.58, 0.58, 0.60)),
-    "summer": ((0.70, 0.68, 0.64), (0.38, 0.39, 0.43)),
+    "spring": ((0.84, 0.84, 0.74), (0.60, 0.61, 0.62)),
+    "summer": ((0.64, 0.61, 0.60), (0.34, 0.35, 0.40)),
     "autumn": ((0.66, 0.52, 0.38), (0.46, 0.38, 0.33)),
     "winter": (SNOW, (0.80, 0.85, 0.92)),
 }
 """season -> pavement and road."""
+
+SOILS: dict[str, tuple[dict[str, tuple[Colour, Colour]], Colour, float, Colour]] = {
+    "meadow": (GRASS, (0.0, 0.0, 0.0), 0.0, (1.0, 1.0, 1.0)),
+    "beach": (SAND, (0.0, 0.0, 0.0), 0.0, (1.0, 0.98, 0.92)),
+    "desert": (DUNES, (0.0, 0.0, 0.0), 0.0, (1.0, 0.95, 0.86)),
+    "mountains": (GRASS, (0.46, 0.56, 0.60), 0.20, (0.86, 0.91, 0.98)),
+    "city": (PAVING, (0.0, 0.0, 0.0), 0.0, (0.88, 0.88, 0.90)),
+    "forest": (GRASS, (0.22, 0.22, 0.08), 0.32, (0.88, 0.94, 0.93)),
+    "lake": (GRASS, (0.20, 0.62, 0.52), 0.28, (0.90, 0.98, 1.0)),
+    "farm": (GRASS, (0.86, 0.74, 0.30), 0.15, (1.0, 0.97, 0.95)),
+}
+"""place -> its ground by season, what colour that leans to and how much, and what snow is multiplied by there."""
+
+
+def soil(place: str, season: str) -> tuple[Array, Array]:
+    """Colours (3,) of the ground of this place, near and far."""
+    table, leaning, share, snow = SOILS[place]
+    pair = (np.array(colour, np.float32) for colour in table[season])
+    if SEASONS[season].snow:
+        near, far = (colour * np.array(snow, np.float32) for colour in pair)
+    else:
+        near, far = (colour + (np.array(leaning, np.float32) - colour) * np.float32(share) for colour in pair)
+    return near, far

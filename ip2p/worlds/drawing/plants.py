@@ -92,7 +92,9 @@ def palm(painting: Painting, x: float, y: float, height: float, season: Season, 
 def _fronds(view: Painting, u: Array, v: Array, px: float, season: Season, depth: float) -> None:
     """Leaves that arch out of the trunk's top and hang."""
     leaf = season.leaves[1] if not season.snow else (0.50, 0.60, 0.52)
-    for turn, (reach, rise) in enumerate(((-0.42, 0.02), (0.42, 0.0), (-0.34, 0.14), (0.36, 0.13), (-0.16, 0.22), (0.17, 0.21))):
+    for turn, (reach, rise) in enumerate(
+        ((-0.34, -0.06), (0.33, -0.08), (-0.46, 0.05), (0.46, 0.04), (-0.40, 0.16), (0.42, 0.15), (-0.20, 0.20), (0.22, 0.19))
+    ):
         along = np.clip(u / reach, 0, 1)
         arch = v - (rise * 4 * along * (1 - along) - 0.20 * along**2 + rise * along)
         thick = 0.075 * np.sin(np.pi * np.clip(along * 0.93 + 0.07, 0, 1))

@@ -194,23 +194,23 @@ def tent(u: Array, v: Array, aside: float) -> list[Part]:
 
 def car(u: Array, v: Array, aside: float) -> list[Part]:
     """A small car from the side."""
-    cabin = distance.polygon(u, v, [(-0.62, 0.18), (-0.42, -0.38), (0.26, -0.38), (0.58, 0.18)]) - 0.05
-    body = distance.box(u, v - 0.42, 0.98, 0.32, 0.22)
+    cabin = distance.polygon(u, v, [(-0.66, 0.18), (-0.44, -0.46), (0.26, -0.46), (0.60, 0.18)]) - 0.06
+    body = distance.box(u, v - 0.42, 0.98, 0.36, 0.22)
     whole = np.minimum(body, cabin)
-    arches = np.minimum(distance.circle(u + 0.52, v - 0.74, 0.30), distance.circle(u - 0.52, v - 0.74, 0.30))
+    arches = np.minimum(distance.circle(u + 0.54, v - 0.77, 0.26), distance.circle(u - 0.54, v - 0.77, 0.26))
     swell = _swollen(u, v, whole, 0.35)
-    shell = Part(np.maximum(whole, -arches), swell.across * 0.8, swell.down * 0.8, u, v, 1 - 0.2 * ramp(v, 0.45, 0.72))
-    parts = [shell, _detail(np.maximum(arches - 0.02, v - 0.76) + 0.0, (0.10, 0.10, 0.12))]
+    shell = Part(np.maximum(whole, -arches), swell.across * 0.8, swell.down * 0.8, u, v, 1 - 0.12 * ramp(v, 0.5, 0.75))
+    parts = [shell, _detail(np.maximum(arches - 0.02, v - 0.76), (0.10, 0.10, 0.12))]
     for corners in (
-        [(-0.50, 0.12), (-0.36, -0.29), (-0.07, -0.29), (-0.07, 0.12)],
-        [(0.04, 0.12), (0.04, -0.29), (0.22, -0.29), (0.44, 0.12)],
+        [(-0.48, 0.08), (-0.36, -0.35), (-0.11, -0.35), (-0.11, 0.08)],
+        [(0.05, 0.08), (0.05, -0.35), (0.22, -0.35), (0.43, 0.08)],
     ):
         parts.append(_detail(distance.polygon(u, v, corners) - 0.01, PANE, 0.0, -0.6))
-    for x in (-0.52, 0.52):
-        wheel = np.hypot(u - x, v - 0.74)
+    for x in (-0.54, 0.54):
+        wheel = np.hypot(u - x, v - 0.77)
         parts += [
-            _detail(wheel - 0.26, (0.13, 0.13, 0.15)),
-            _detail(wheel - 0.13, (0.80, 0.81, 0.83)),
+            _detail(wheel - 0.23, (0.13, 0.13, 0.15)),
+            _detail(wheel - 0.11, (0.80, 0.81, 0.83)),
             _detail(wheel - 0.04, (0.3, 0.3, 0.33)),
         ]
     lights = ((0.90, (1.0, 0.95, 0.72), (1.0, 0.95, 0.7)), (-0.92, (0.75, 0.12, 0.12), (1.0, 0.25, 0.2)))
@@ -250,7 +250,7 @@ def kite(u: Array, v: Array, aside: float) -> list[Part]:
     """A diamond of cloth in four panels with crossed spars and a tail with bows."""
     c, s = np.cos(0.3), np.sin(0.3)
     a, b = u * c + v * s, -u * s + v * c
-    cloth = distance.polygon(a, b, [(0, -0.96), (0.64, -0.28), (0, 0.62), (-0.64, -0.28)])
+    cloth = distance.polygon(a, b, [(0, -0.98), (0.76, -0.28), (0, 0.62), (-0.76, -0.28)])
     tone = 1.0 - 0.16 * (a > 0) - 0.10 * (b > -0.28)
     spars = np.maximum(np.minimum(np.abs(a), np.abs(b + 0.28)) - 0.022, cloth)
     way = 0.10 * np.sin((b - 0.6) * 13)

@@ -21,8 +21,8 @@ CLOUDS: dict[tuple[str, str], tuple[Colour, Colour, float]] = {
     ("sunset", "snowy"): ((1.0, 0.88, 0.85), (0.76, 0.60, 0.74), 0.55),
     ("sunset", "foggy"): ((0.96, 0.76, 0.58), (0.78, 0.56, 0.42), 0.35),
     ("night", "sunny"): ((0.22, 0.29, 0.50), (0.10, 0.14, 0.32), 0.8),
-    ("night", "cloudy"): ((0.27, 0.27, 0.34), (0.10, 0.10, 0.15), 0.85),
-    ("night", "rainy"): ((0.10, 0.16, 0.20), (0.01, 0.03, 0.05), 0.85),
+    ("night", "cloudy"): ((0.32, 0.30, 0.38), (0.14, 0.12, 0.18), 0.85),
+    ("night", "rainy"): ((0.12, 0.20, 0.24), (0.03, 0.07, 0.10), 0.85),
     ("night", "snowy"): ((0.50, 0.52, 0.68), (0.30, 0.32, 0.48), 0.55),
     ("night", "foggy"): ((0.38, 0.43, 0.43), (0.26, 0.30, 0.31), 0.35),
 }
@@ -43,7 +43,8 @@ class Look:
     def clouds(self) -> tuple[Colour, Colour, float]:
         """Their colours, lit and in shade, and their density."""
         lit, shade, density = CLOUDS[self.time, self.weather]
-        return toned(lit, self.season), toned(shade, self.season), density
+        strength = 0.3 if self.weather == "sunny" else 1.0
+        return toned(lit, self.season, strength), toned(shade, self.season, strength), density
 
     def chance(self, *tags: str | int) -> np.random.Generator:
         """Random numbers of this layout."""
@@ -92,7 +93,7 @@ def _overcast(picture: Array, plane: Canvas, look: Look) -> None:
     lit, shade, density = look.clouds
     rng = look.chance("overcast")
     for number, low in enumerate((0.36, 0.27, 0.18, 0.08)):
-        hem = low + 0.03 * outline(plane, rng, 2, 1) + _scallops(plane, rng, 0.07 - 0.008 * number)
+        hem = low - 0.03 + 0.03 * outline(plane, rng, 2, 1) + _scallops(plane, rng, 0.13 - 0.014 * number)
         above = hem - plane.y
         body = mix(lit, shade, np.clip(0.18 + 0.25 * number - above / 0.16 * 0.18, 0, 1)[..., None])
         light_hem = mix(body, lit, (ramp(above, 0.035, 0.0) * 0.5)[..., None])
@@ -106,7 +107,7 @@ def _scallops(plane: Canvas, rng: np.random.Generator, width: float) -> Array:
     places = (np.arange(count) + rng.uniform(0.2, 0.8, count)) * width - 0.1
     sizes = width * rng.uniform(0.6, 1.0, count)
     rise = np.sqrt(np.clip(1 - ((plane.x - places[:, None]) / sizes[:, None]) ** 2, 0, 1)) * sizes[:, None]
-    return (rise.max(0, keepdims=True) * 0.7).astype(np.float32)
+    return (rise.max(0, keepdims=True) * 0.45).astype(np.float32)
 
 
 def _clouds(picture: Array, plane: Canvas, look: Look, sun_x: float) -> None:

@@ -77,14 +77,14 @@ def _reflect(picture: Array, painting: Painting, above: Array, lamp: Light, sun:
 def _puddles(picture: Array, painting: Painting, lamp: Light, seed: int) -> None:
     """Wet ground: darker, with pools that show the sky."""
     across, away, scale = spread(painting, 0.64)
-    dx, dy, luck = scatter(across / 0.30, away / 0.16, chance(seed, "puddles"), 0.42)
+    dx, dy, luck = scatter(across / 0.44, away / 0.19, chance(seed, "puddles"), 0.42)
     wobble = 0.05 * cloudy(painting.plane, chance(seed, "pools"), 9, 20, 2)
-    edge = (np.hypot(dx, dy) - 0.16 - 0.22 * luck + wobble) * 0.16 * scale
+    edge = (np.hypot(dx, dy) - 0.18 - 0.24 * luck + wobble) * 0.19 * scale
     ground = (1 - painting.water) * (1 - painting.clear) * ramp(painting.plane.y, 0.66, 0.70)
     pool = cover(edge, painting.plane.px) * (luck < 0.75) * ground
     inner = cover(edge + 0.006, 0.008) * (luck < 0.75) * ground
-    picture[...] = mix(picture, picture * 0.82, (ground * 0.8)[..., None])
-    picture[...] = mix(picture, mix(lamp.middle, 0.0, 0.25), (pool * 0.55)[..., None])
+    picture[...] = mix(picture, picture * 0.90, (ground * 0.8)[..., None])
+    picture[...] = mix(picture, mix(lamp.middle, 0.0, 0.15), (pool * 0.45)[..., None])
     picture[...] = mix(picture, mix(lamp.horizon, 1.0, 0.22), (inner * 0.75)[..., None])
 
 

@@ -79,7 +79,7 @@ def _lit(piece: Part, thing: Thing, px: float, lamp: Light, side: float) -> tupl
     colour = _shaded(tinted(surface.colour, piece.tone), piece, surface.shading, surface.gloss, lamp, side)
     if piece.lamp and lamp.glow:
         colour = mix(colour, piece.lamp, lamp.glow * 0.9)
-    colour = lamp.through_air(colour, 0.10)
+    colour = lamp.through_air(colour, 0.07)
     solid = np.asarray(surface.solid, np.float32)
     return colour, solid[..., None] if solid.ndim else float(solid)
 

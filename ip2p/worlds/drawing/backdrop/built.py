@@ -6,7 +6,7 @@ from .. import distance, plants
 from ..canvas import Array, Colour
 from ..fields import chance, cloudy, cover, mix, ramp
 from ..painting import Painting
-from ..palette import GRASS, PAVING, SEASONS, SNOW
+from ..palette import GRASS, SEASONS, SNOW, soil
 from .land import ground, grove, hill, line, shaded, strew, tree_row, under
 
 FACADES: tuple[Colour, ...] = (
@@ -21,14 +21,16 @@ FACADES: tuple[Colour, ...] = (
 
 def city(painting: Painting, season: str, seed: int) -> None:
     """A skyline in two depths, trees along the pavement, a road in front."""
-    look, (pavement, road) = SEASONS[season], PAVING[season]
+    look, (pavement, road) = SEASONS[season], soil("city", season)
     _blocks(painting, seed, "far", 13, (0.22, 0.40), 0.85, season)
-    _blocks(painting, seed, "near", 8, (0.33, 0.50), 0.5, season)
+    _blocks(painting, seed, "near", 8, (0.33, 0.50), 0.38, season)
     edge = np.full_like(painting.plane.x, 0.635)
     hill(painting, seed, "park", edge - 0.02, GRASS[season][0], 0.42)
     tree_row(painting, seed, "trees", edge, 7, (0.12, 0.16), look, 0.4, plants.leafy_tree)
     whole = ground(painting, seed, edge + 0.015, pavement, pavement, 0.64, 0.05)
     _slabs(painting, whole)
+    for x in (0.335, 0.665):
+        _street_lamp(painting, x, look.snow)
     strew(painting, seed, "litter", whole, look.petals, 0.64, 0.05, look.density * 0.7)
     _road(painting, road, seed)
 
@@ -47,7 +49,7 @@ def _building(painting: Painting, x: float, half: float, top: float, depth: floa
     if view.empty:
         return
     u, v, px = view.plane.x - x, view.plane.y - top, view.plane.px
-    wall = mix(FACADES[kind % len(FACADES)], (0.62, 0.70, 0.80), 0.25)
+    wall = mix(FACADES[kind % len(FACADES)], (0.62, 0.70, 0.80), 0.10)
     whole = cover(np.maximum(np.abs(u) - half + 0.004, -v), px)
     if kind % 3 == 1:
         whole = np.maximum(whole, cover(np.maximum(np.abs(u) - 0.5 * half, -v - 0.03), px))
@@ -72,6 +74,22 @@ def _windows(view: Painting, u: Array, v: Array, half: float, depth: float, kind
     view.paint(glass, cover(np.maximum(pane, inside), view.plane.px) * 0.85, depth, lamp)
 
 
+def _street_lamp(painting: Painting, x: float, snow: bool) -> None:
+    """A lamp post whose lantern gives light in the dark."""
+    view = painting.window(x - 0.09, 0.36, x + 0.09, 0.70)
+    if view.empty:
+        return
+    u, v, px = view.plane.x - x, view.plane.y, view.plane.px
+    halo = np.clip(1 - np.hypot(u, v - 0.452) / 0.085, 0, 1) ** 2
+    view.lamp[...] = np.maximum(view.lamp, np.array((0.9, 0.7, 0.35), np.float32) * (halo * 0.55)[..., None])
+    post = np.minimum(distance.segment(u, v, (0, 0.475), (0, 0.685), 0.0035, 0.0055), distance.box(u, v - 0.682, 0.013, 0.008, 0.004))
+    view.paint((0.20, 0.24, 0.28), cover(post, px), 0.3)
+    lantern = distance.polygon(u, v, [(-0.017, 0.438), (0.017, 0.438), (0.010, 0.476), (-0.010, 0.476)])
+    view.paint((0.98, 0.93, 0.75), cover(lantern, px), 0.3, (1.0, 0.88, 0.55))
+    roof = distance.polygon(u, v, [(-0.022, 0.438), (0.0, 0.420), (0.022, 0.438)])
+    view.paint(SNOW if snow else (0.20, 0.24, 0.28), cover(roof, px), 0.3)
+
+
 def _slabs(painting: Painting, where: Array) -> None:
     """Joints of the pavement, in perspective."""
     plane = painting.plane
@@ -81,7 +99,7 @@ def _slabs(painting: Painting, where: Array) -> None:
     painting.tone(where * np.maximum(cover(across - 0.0012, plane.px), cover(away - 0.0012, plane.px)), -0.13)
 
 
-def _road(painting: Painting, colour: Colour, seed: int) -> None:
+def _road(painting: Painting, colour: Array, seed: int) -> None:
     """Kerb, asphalt and a dashed line along the lower border."""
     y, x, px = painting.plane.y, painting.plane.x, painting.plane.px
     flat = np.zeros_like(x)
@@ -94,7 +112,7 @@ def _road(painting: Painting, colour: Colour, seed: int) -> None:
 
 def farm(painting: Painting, season: str, seed: int) -> None:
     """Patchwork hills, a silo and a windmill, rows of crops that run to the horizon, a fence."""
-    look, (near, far) = SEASONS[season], GRASS[season]
+    look, (near, far) = SEASONS[season], soil("farm", season)
     hill(painting, seed, "far", line(painting, seed, "far", 0.49, 0.04, 2.2), mix(far, (0.48, 0.62, 0.80), 0.5), 0.85)
     edge = line(painting, seed, "fields", 0.545, 0.025, 1.4, 2)
     rng = chance(seed, "farm")
@@ -111,7 +129,7 @@ def farm(painting: Painting, season: str, seed: int) -> None:
 
 CROPS: dict[str, tuple[Colour, Colour]] = {
     "spring": ((0.55, 0.42, 0.30), (0.60, 0.84, 0.34)),
-    "summer": ((0.42, 0.52, 0.16), (0.90, 0.78, 0.30)),
+    "summer": ((0.58, 0.52, 0.16), (0.96, 0.80, 0.30)),
     "autumn": ((0.40, 0.26, 0.17), (0.72, 0.46, 0.20)),
     "winter": ((0.76, 0.83, 0.93), SNOW),
 }
@@ -128,7 +146,7 @@ def _rows(painting: Painting, season: str, where: Array, vanishing: float) -> No
     furrow, ridge = CROPS[season]
     field = mix(furrow, ridge, ramp(wave, 0.25, 0.75)[..., None])
     strips = 0.06 * np.sin(turn * 2 * np.pi * 5.5 + 1.2)
-    painting.paint(shaded(field, strips * painting.sun_side), where * 0.8 * clear)
+    painting.paint(shaded(field, strips * painting.sun_side), where * 0.62 * clear)
 
 
 def _patches(painting: Painting, edge: Array, season: str, seed: int) -> None:

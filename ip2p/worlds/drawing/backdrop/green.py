@@ -6,30 +6,36 @@ from .. import plants
 from ..canvas import Array
 from ..fields import chance, cloudy, cover, mix, ramp, scatter
 from ..painting import Painting
-from ..palette import GRASS, SEASONS, Season
-from .land import blades, ground, grove, hill, line, shaded, strew, tree_row
+from ..palette import SEASONS, Season, soil
+from .land import blades, fringe, ground, grove, hill, line, path, shaded, strew, tree_row
 
 
 def meadow(painting: Painting, season: str, seed: int) -> None:
-    """Rolling hills with clumps of trees, flowers in front."""
-    look, (near, far) = SEASONS[season], GRASS[season]
-    blue = mix(far, (0.48, 0.62, 0.80), 0.55)
-    hill(painting, seed, "far", line(painting, seed, "far", 0.47, 0.06, 2.5), blue, 0.9)
-    hill(painting, seed, "mid", line(painting, seed, "mid", 0.53, 0.05, 2.0), mix(far, (0.50, 0.66, 0.72), 0.25), 0.65)
-    edge = line(painting, seed, "hill", 0.585, 0.045, 1.6, 2)
+    """Rolling hills one behind the other, clumps of trees, a path, flowers in front."""
+    look, (near, far) = SEASONS[season], soil("meadow", season)
+    hill(painting, seed, "far", line(painting, seed, "far", 0.455, 0.16, 2.6), mix(far, (0.45, 0.58, 0.84), 0.62), 0.85, 0.08)
+    hill(painting, seed, "mid", line(painting, seed, "mid", 0.51, 0.13, 2.0, 2), mix(far, (0.42, 0.62, 0.70), 0.32), 0.6)
+    edge = line(painting, seed, "hill", 0.565, 0.11, 1.6, 2)
     for number, centre in enumerate(chance(seed, "groves").uniform(0, 0.33, 3)):
-        grove(painting, seed, f"grove{number}", edge, float(centre) + number / 3, 0.045, 4, 0.105, look, 0.5)
-    hill(painting, seed, "hill", edge, far, 0.45)
-    front = line(painting, seed, "front", 0.66, 0.03, 1.2, 2)
-    whole = ground(painting, seed, front, near, mix(near, far, 0.6), 0.64)
+        grove(painting, seed, f"grove{number}", edge, float(centre) + number / 3, 0.045, 4, 0.115, look, 0.45)
+    hill(painting, seed, "hill", edge, mix(far, near, 0.4), 0.4)
+    front = line(painting, seed, "front", 0.645, 0.08, 1.2, 2)
+    whole = ground(painting, seed, front, near, mix(near, far, 0.6), 0.62, _contrast(look))
     if not look.snow:
-        blades(painting, seed, whole, mix(near, (0.05, 0.25, 0.08), 0.35), 0.62)
-        strew(painting, seed, "flowers", whole, look.petals, 0.62, 0.055, look.density)
+        blades(painting, seed, whole, mix(near, (0.05, 0.25, 0.08), 0.35), 0.60)
+        strew(painting, seed, "flowers", whole, look.petals, 0.60, 0.055, look.density)
+    path(painting, seed, whole, mix(near, (0.62, 0.70, 0.85) if look.snow else (0.93, 0.80, 0.58), 0.55), 0.63)
+    fringe(painting, seed, near, look)
+
+
+def _contrast(look: Season) -> float:
+    """How strongly the ground is mottled: snow lies in drifts."""
+    return 0.30 if look.snow else 0.14
 
 
 def forest(painting: Painting, season: str, seed: int) -> None:
     """Trees in three depths around a clearing, leaves overhead."""
-    look, (near, far) = SEASONS[season], GRASS[season]
+    look, (near, far) = SEASONS[season], soil("forest", season)
     air = mix(look.leaves[1], (0.62, 0.78, 0.80), 0.5)
     hill(painting, seed, "far", line(painting, seed, "far", 0.42, 0.05, 7, 4), air, 0.95)
     edge = line(painting, seed, "rear", 0.56, 0.015, 2)
@@ -37,8 +43,9 @@ def forest(painting: Painting, season: str, seed: int) -> None:
     hill(painting, seed, "rear", edge, mix(far, (0.1, 0.3, 0.2), 0.0 if look.snow else 0.25), 0.55)
     edge = line(painting, seed, "middle", 0.61, 0.015, 2)
     tree_row(painting, seed, "middle trees", edge, 9, (0.20, 0.30), look, 0.45, _mixed)
-    whole = ground(painting, seed, edge, mix(near, (0.20, 0.30, 0.10), 0.0 if look.snow else 0.25), far, 0.60, 0.16)
+    whole = ground(painting, seed, edge, mix(near, (0.20, 0.30, 0.10), 0.0 if look.snow else 0.25), far, 0.60, _contrast(look) + 0.04)
     strew(painting, seed, "litter", whole, look.petals, 0.60, 0.05, look.density)
+    fringe(painting, seed, mix(near, (0.10, 0.30, 0.12), 0.3), look)
     _trunks(painting, seed, look)
     _canopy(painting, seed, look)
 

@@ -50,7 +50,7 @@ def ground(painting: Painting, seed: int, edge: Array, near: Tint, far: Tint, to
     plane = painting.plane
     whole = under(painting, edge)
     along = ramp(plane.y, top, 1.0)
-    patches = cloudy(plane, chance(seed, "ground"), 5, 16, 4)
+    patches = cloudy(plane, chance(seed, "ground"), 3, 11, 4)
     colour = mix(far, near, along[..., None])
     painting.paint(
         shaded(np.broadcast_to(colour, (*plane.shape, 3)), patches * contrast),
@@ -83,7 +83,7 @@ def strew(
     for number, colour in enumerate(colours):
         dx, dy, luck = scatter(across / size + 7.3 * number, away / size / flat, chance(seed, name, number), 0.2)
         spot = np.hypot(dx, dy) - (0.10 + 0.12 * luck / max(share, 0.01))
-        chosen = luck < share * np.clip(0.55 + 2.2 * patch * (-1) ** number, 0.1, 1.3)
+        chosen = (luck < share * np.clip(0.55 + 2.2 * patch * (-1) ** number, 0.1, 1.3)) * ramp(scale, 0.30, 0.45)
         painting.paint(colour, cover(spot * size * scale, painting.plane.px) * chosen * where)
 
 
@@ -94,6 +94,64 @@ def blades(painting: Painting, seed: int, where: Array, colour: Array, top: floa
     width = 0.10 * np.clip(0.35 - dy, 0, 0.7)
     stroke = np.maximum(np.abs(dx + 0.3 * (luck - 0.5) * dy) - width, np.abs(dy) - 0.32)
     painting.paint(colour, cover(stroke * 0.030 * scale, painting.plane.px) * where * 0.75)
+
+
+def fringe(painting: Painting, seed: int, grass: Tint, season: Season) -> None:
+    """Tall grass and flowers along the lower border, in front of where things stand; dry stalks in the snow in winter."""
+    view = painting.window(-0.1, 0.88, 1.1, 1.1)
+    if view.empty:
+        return
+    rng = chance(seed, "fringe")
+    middle = 1 - 0.75 * ramp(np.abs(view.plane.x - float(rng.uniform(0.3, 0.7))), 0.42, 0.05)
+    tall = (0.035 + 0.055 * middle) * (0.45 if season.snow else 1.0)
+    for layer, shade in enumerate((0.30, 0.16, 0.02)):
+        stalk = (0.70, 0.60, 0.44) if season.snow else grass
+        view.paint(
+            mix(stalk, (0.05, 0.16, 0.10), shade), _stalks(view, rng, tall * (1.1 - 0.15 * layer), 38 - 6 * layer, season.snow), 0.05
+        )
+    if season.density:
+        _heads(view, rng, tall, season)
+
+
+def _stalks(view: Painting, rng: np.random.Generator, tall: Array, count: int, share: float) -> Array:
+    """(H, W): coverage of bent blades, `count` of them across, about `tall` (1, W) high."""
+    u = view.plane.x * count
+    cell = np.floor(u).astype(int) % 64
+    place, bend = rng.uniform(0.35, 0.65, 64), rng.uniform(-0.9, 0.9, 64)
+    height = rng.uniform(0.45, 1.0, 64) * (rng.random(64) < share)
+    rise = np.clip((1.0 - view.plane.y) / (tall * height[cell] + 1e-4), 0, 2)
+    off = np.abs(u - np.floor(u) - place[cell] - 0.35 * bend[cell] * rise**2) / count
+    return cover((off - (0.22 / count) * (1 - rise)).astype(np.float32), view.plane.px) * (rise < 1)
+
+
+def _heads(view: Painting, rng: np.random.Generator, tall: Array, season: Season) -> None:
+    """Round flowers of five petals; in autumn dry leaves."""
+    for number, petal in enumerate(season.petals):
+        x, luck, kind = rng.uniform(0, 1, 5), rng.random(5), rng.random(5)
+        for a, b, c in zip(x.tolist(), luck.tolist(), kind.tolist(), strict=True):
+            y = 0.985 - float(np.interp(a, view.plane.x[0], tall[0])) * (0.3 + 0.7 * b)
+            part = view.window(a - 0.02, y - 0.02, a + 0.02, y + 0.02)
+            if b < season.density and not part.empty:
+                _flower(part, part.plane.x - a, part.plane.y - y, 0.0095 + 0.004 * c, mix(petal, 1.0, 0.08 * number), 6.3 * c)
+
+
+def _flower(part: Painting, u: Array, v: Array, radius: float, petal: Tint, turn: float) -> None:
+    away = np.hypot(u, v)
+    edge = away - radius * (0.78 + 0.22 * np.cos(5 * np.arctan2(v, u) + turn))
+    part.paint(petal, cover(edge, part.plane.px), 0.04)
+    part.paint((0.98, 0.80, 0.25), cover(away - 0.34 * radius, part.plane.px), 0.04)
+
+
+def path(painting: Painting, seed: int, where: Array, colour: Tint, top: float) -> None:
+    """A footpath that winds from the lower border to the hills."""
+    rng = chance(seed, "path")
+    start, swing, turn = float(rng.uniform(0.3, 0.7)), float(rng.choice([-1, 1])) * 0.10, float(rng.uniform(0, 3))
+    p = np.clip((painting.plane.y - top) / (1 - top), 0, 1)
+    middle = start + swing * np.sin(turn + 4.2 * p**0.6) + 0.10 * (1 - p) * np.sign(0.5 - start)
+    edge = np.abs(painting.plane.x - middle) - (0.010 + 0.075 * p**1.4)
+    rough = 0.006 * cloudy(painting.plane, rng, 30, 60, 2) * (0.3 + p)
+    painting.paint(mix(colour, (0.2, 0.2, 0.1), 0.12), cover(edge + rough - 0.006 * p, painting.plane.px) * where * 0.8)
+    painting.paint(colour, cover(edge + rough, painting.plane.px) * where * 0.9)
 
 
 def tree_row(

@@ -6,13 +6,14 @@ from .. import plants
 from ..canvas import Array
 from ..fields import chance, cloudy, cover, mix, ramp
 from ..painting import Painting
-from ..palette import GRASS, SAND, SEA, SEASONS, SNOW
-from .land import blades, ground, grove, hill, line, strew, tree_row, under
+from ..palette import GRASS, SEA, SEASONS, soil
+from .dry import mountain_range
+from .land import blades, fringe, ground, grove, hill, line, strew, tree_row, under
 
 
 def beach(painting: Painting, season: str, seed: int) -> None:
     """Sea with an island, foam, sand, a palm at one side."""
-    look, (dry, wet), rng = SEASONS[season], SAND[season], chance(seed, "beach")
+    look, (dry, wet), rng = SEASONS[season], soil("beach", season), chance(seed, "beach")
     _island(painting, season, seed, float(rng.uniform(0.15, 0.85)))
     _water(painting, season, seed, 0.505, 0.16)
     slant, foot = float(rng.choice([-1, 1])), 0.655
@@ -23,8 +24,8 @@ def beach(painting: Painting, season: str, seed: int) -> None:
     if season in ("spring", "autumn"):
         strew(painting, seed, "petals", whole, look.petals, 0.66, 0.06, 0.4 * look.density)
     strew(painting, seed, "shells", whole, (mix(dry, (0.5, 0.4, 0.3), 0.4), (1, 1, 1)), 0.66, 0.07, 0.22)
-    side = 1.0 if slant > 0 else 0.0
-    plants.palm(painting, side, 0.70, 0.42, look, 0.22, 0.22 * (-1 if side else 1))
+    side = 0.97 if slant > 0 else 0.03
+    plants.palm(painting, side, 0.70, 0.40, look, 0.22, 0.20 * (-1 if slant > 0 else 1))
 
 
 def _island(painting: Painting, season: str, seed: int, x: float) -> None:
@@ -54,32 +55,27 @@ def _water(painting: Painting, season: str, seed: int, shore: float, far: float)
 
 def lake(painting: Painting, season: str, seed: int) -> None:
     """A lake between mountains, a wood on the far shore, reeds on the near one."""
-    look, (near, far) = SEASONS[season], GRASS[season]
-    peaks = line(painting, seed, "peaks", 0.40, 0.12, 3.5, 4)
-    hill(painting, seed, "peaks", peaks, mix(far, (0.42, 0.52, 0.74), 0.65), 0.95, 0.2)
-    painting.paint(
-        SNOW,
-        under(painting, peaks)
-        * cover(painting.plane.y - 0.375 - 0.02 * line(painting, seed, "snow", 0, 1, 30, 2), painting.plane.px * 2)
-        * 0.8,
-    )
+    look, (near, far) = SEASONS[season], soil("lake", season)
+    mountain_range(painting, seed, "peaks", 0.53, (0.10, 0.24), (0.46, 0.53, 0.72), 0.92, 0.08 if not look.snow else 0.14, look.snow)
     edge = line(painting, seed, "far shore", 0.515, 0.03, 1.6, 2)
     hill(painting, seed, "far shore", edge, mix(far, (0.45, 0.62, 0.65), 0.3), 0.6)
     tree_row(painting, seed, "far trees", edge + 0.01, 12, (0.05, 0.10), look, 0.55, plants.conifer)
     grove(painting, seed, "grove", edge, float(chance(seed, "grove").uniform(0.2, 0.8)), 0.07, 7, 0.09, look, 0.52)
-    _water(painting, season, seed, 0.545, 0.12)
+    _water(painting, season, seed, 0.545, 0.14)
     _mirror(painting)
     front = _near_shore(painting, seed)
     _reeds(painting, season, seed, front)
-    whole = ground(painting, seed, front, near, mix(near, far, 0.5), 0.66)
+    painting.paint(mix(near, (0.80, 0.72, 0.56), 0.0 if look.snow else 0.7), under(painting, front - 0.012), 0.28)
+    whole = ground(painting, seed, front, near, mix(near, far, 0.5), 0.66, 0.30 if look.snow else 0.12)
     if not look.snow:
         blades(painting, seed, whole, mix(near, (0.05, 0.25, 0.08), 0.35), 0.62)
         strew(painting, seed, "flowers", whole, look.petals, 0.64, 0.06, look.density * 0.8)
+    fringe(painting, seed, near, look)
 
 
 def _near_shore(painting: Painting, seed: int) -> Array:
     bay = float(chance(seed, "bay").uniform(0.3, 0.7))
-    return line(painting, seed, "near shore", 0.67, 0.012, 3) + 0.035 * ramp(np.abs(painting.plane.x - bay), 0.5, 0.0) - 0.015
+    return line(painting, seed, "near shore", 0.68, 0.02, 3) + 0.06 * ramp(np.abs(painting.plane.x - bay), 0.5, 0.0) - 0.015
 
 
 def _mirror(painting: Painting) -> None:
