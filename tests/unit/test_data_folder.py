@@ -1,0 +1,135 @@
+"""A user's own folder of edits, the bundled photos, the world, and what each refuses."""
+
+import json
+
+import layouts
+import numpy as np
+import pytest
+import torch
+
+from ip2p.data.example import DataError
+from ip2p.data.open import open_dataset
+from ip2p.data.photos import FREE_PHOTOS, answers_of, photos_from
+
+
+def test_metadata_gives_all_that_is_known(tmp_path):
+    data = open_dataset(str(layouts.plain(tmp_path)))
+    example = data[1]
+    assert (len(data), data.benchmark) == (3, "")
+    assert (example.id, example.instruction, example.kind) == ("000002", "edit 1", "odd")
+    assert (example.caption, example.edited_caption) == ("before 1", "after 1")
+    assert example.image().shape == (32, 40, 3)
+    assert not torch.equal(example.image(), example.edited())
+    assert torch.equal(example.mask().bool(), torch.from_numpy(layouts.region()))
+
+
+def test_other_names_for_the_same_and_a_byte_order_mark(tmp_path):
+    layouts.save(tmp_path / "a.png", layouts.pixels(0))
+    lines = [
+        {"file_name": "a.png", "edit": "make it night", "id": "x"},
+        {"input_image": {"file_name": "a.png"}, "edit_prompt": "make it day", "output_caption": "day"},
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\ufeff" + "\n\n".join(map(json.dumps, lines)), encoding="utf-8")
+    data = open_dataset(str(tmp_path))
+    assert [(example.id, example.instruction, example.edited_caption) for example in data] == [
+        ("x", "make it night", ""),
+        ("000003", "make it day", "day"),
+    ]
+
+
+def test_pictures_that_belong_together_by_name(tmp_path):
+    for end in ("source", "edited", "mask"):
+        layouts.save(tmp_path / f"cat_{end}.png", layouts.pixels(len(end)))
+    layouts.save(tmp_path / "dog.jpg", layouts.pixels(1))
+    (tmp_path / "cat.txt").write_text("make it red\n")
+    (tmp_path / "dog.txt").write_text("make it blue")
+    cat, dog = open_dataset(str(tmp_path))
+    assert (cat.id, cat.instruction, cat.edited is None, cat.mask is None) == ("cat", "make it red", False, False)
+    assert (dog.id, dog.instruction, dog.edited is None, dog.mask is None) == ("dog", "make it blue", True, True)
+    assert dog.image().shape == (32, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", r"metadata.jsonl, line 4, is not a JSON object"),
+        ("[1]", r"line 4, is not a JSON object"),
+        ('{"image": "0.png"}', r"line 4, has no instruction: give every edit"),
+        ('{"instruction": "x"}', r"line 4, has no image"),
+        ('{"image": "9.png", "instruction": "x"}', r"line 4, names 9.png, which is not there: add the file"),
+        ('{"image": "0.png", "mask": "m.png", "instruction": "x"}', r"line 4, names m.png"),
+        ('{"image": "0.png", "instruction": "x", "id": "000001"}', r"line 4, repeats the id '000001'"),
+    ],
+)
+def test_bad_lines_are_named_or_skipped(tmp_path, line, reason):
+    place = layouts.plain(tmp_path)
+    with (place / "metadata.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(DataError, match=reason):
+        open_dataset(str(place))
+    data = open_dataset(str(place), skip=True)
+    assert len(data) == 3
+    assert len(data.skipped) == 1
+
+
+def test_what_can_not_be_opened_says_why(tmp_path):
+    for spec, reason in {
+        str(tmp_path / "none"): "There is no data at",
+        str(tmp_path): "has no edits: write metadata.jsonl there",
+        "world:fly": "no edits of the kind 'fly'",
+        "photos:" + str(tmp_path): "holds no photos",
+    }.items():
+        with pytest.raises(DataError, match=reason):
+            open_dataset(spec)
+    with pytest.raises(DataError, match="A count of -1"):
+        open_dataset("world", count=-1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is no folder"):
+        open_dataset(str(tmp_path / "file"))
+
+
+def test_a_broken_picture_is_told_when_it_is_opened(tmp_path):
+    place = layouts.plain(tmp_path)
+    (place / "0.png").write_bytes((place / "0.png").read_bytes()[:60])
+    (place / "1_mask.png").write_bytes(b"no picture")
+    data = open_dataset(str(place))
+    with pytest.raises(ValueError, match=r"0.png is not a readable picture"):
+        data[0].image()
+    with pytest.raises(DataError, match=r"1_mask.png is not a readable picture"):
+        data[1].mask()
+    with pytest.raises(IndexError):
+        data[3]
+
+
+def test_the_world_knows_every_answer():
+    data = open_dataset("world:recolour,time", count=3, size=64)
+    assert [example.kind for example in data] == ["recolour", "time", "recolour"]
+    for example in data:
+        assert example.image().shape == example.edited().shape == (64, 64, 3)
+        assert example.mask().shape == (64, 64)
+        assert example.judge(example.edited()) == {"right": 1.0, "done": 1.0, "kept": 1.0}
+        assert example.judge(example.image())["done"] == 0.0
+        assert example.caption != example.edited_caption
+    again = open_dataset("world:recolour,time", count=3, size=64)
+    assert [(example.id, example.instruction) for example in again] == [(example.id, example.instruction) for example in data]
+    assert len({example.id for example in open_dataset("world", count=12)}) == 12
+
+
+def test_probes_are_the_worlds_limits():
+    assert [example.kind for example in open_dataset("probes", count=3, size=64)] == ["zoom", "count", "swap"]
+
+
+def test_photos_are_judged_by_the_nearest_answer():
+    from ip2p.worlds.photo_operators import KINDS
+    from ip2p.worlds.phrasings import phrasings
+
+    data = open_dataset("photos", size=64)
+    assert len(data) == len(FREE_PHOTOS) * len(KINDS)
+    example = next(example for example in data if example.kind == "negative")
+    assert example.instruction in phrasings()["negative"].held_out
+    assert example.judge(example.edited()) == {"right": 1.0}
+    assert example.judge(example.image()) == {"right": 0.0}
+    photo = photos_from(None)[0]
+    assert answers_of(photo, 64).nearest(np.asarray(example.image())) == "unchanged"
+    assert max(example.image().shape) == 64
+    assert len(open_dataset("photos", count=5)) == 5
