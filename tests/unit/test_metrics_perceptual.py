@@ -1,6 +1,7 @@
 """LPIPS on its original weights against its original implementation, and where the weights come from."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import lpips
@@ -25,7 +26,8 @@ def pair(height=64, width=80):
 
 def original(net, state):
     """The package's own network with the package's own channel weights and the backbone of `state`, without initialising it first."""
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its way of asking torchvision for a network is an old one
         model = lpips.LPIPS(net=net, pnet_rand=True, pretrained=False, verbose=False)
     names = [name.removesuffix(".weight") for name in model.state_dict() if name.startswith("net.") and name.endswith("weight")]
     backbone = {f"{name}.{part}": state[f"features.{i}.{part}"] for i, name in enumerate(names) for part in ("weight", "bias")}
