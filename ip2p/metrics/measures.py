@@ -18,7 +18,7 @@ from .collecting import remembered, remembered_texts
 from .columns import COLUMNS
 from .dino import Dino
 from .perceptual import Perceptual
-from .pretrained import pick_device
+from .pretrained import device_of, pick_device
 from .regions import pie_columns, pixel_columns, regions
 
 BATCH = 16
@@ -162,7 +162,7 @@ class Measures:
         """LPIPS of the result to each reference, all blacked out where the weight is 0."""
         stack = torch.cat([case.sized["result"], *(case.sized[name] for name in case.references())])
         stack = stack if weight is None else stack * weight[..., None]
-        features = lpips.features(stack.movedim(-1, 1) * 2 - 1)
+        features = lpips.features(stack.to(device_of(lpips)).movedim(-1, 1) * 2 - 1)
         found = lpips.between([layer[1:] for layer in features], [layer[:1].expand_as(layer[1:]) for layer in features])
         return {f"lpips_{name}{region}": value for name, value in zip(case.references(), found.tolist(), strict=True)}
 

@@ -27,14 +27,35 @@ def pick_device(name: str) -> torch.device:
 
 
 def from_pretrained(loader: Callable[..., Any], name: str, what: str) -> Any:
-    """What ``loader`` makes of a name or folder. Raises ValueError that says what is wrong with it."""
-    if _looks_like_folder(name) and not (Path(name).expanduser() / "config.json").is_file():
-        raise ValueError(f"{name} is not {what}: choose a folder that holds config.json and its weights, or a model's public name.")
+    """What ``loader`` makes of a name or folder; what was downloaded before is taken without asking the network.
+
+    Code that comes with a model is never run. Raises ValueError that says what is wrong.
+    """
+    if _looks_like_folder(name):
+        folder = Path(name).expanduser()
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{name} is not {what}: choose a folder that holds config.json and its weights, or a model's public name.")
+        return _quietly(loader, str(folder), name, what, True)
     try:
-        return loader(str(Path(name).expanduser()) if _looks_like_folder(name) else name)
+        return _quietly(loader, name, name, what, True)
+    except ValueError:
+        return _quietly(loader, name, name, what, False)
+
+
+def _quietly(loader: Callable[..., Any], place: str, name: str, what: str, local: bool) -> Any:
+    """Without transformers' own progress bars, which belong to whoever calls us."""
+    from transformers.utils import logging as theirs
+
+    shown = theirs.is_progress_bar_enabled()
+    theirs.disable_progress_bar()
+    try:
+        return loader(place, local_files_only=local, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         log.debug("%s: %s", name, error)
         raise ValueError(f"{name} can't be loaded as {what}: check the name, download the whole folder, or go online once.") from error
+    finally:
+        if shown:
+            theirs.enable_progress_bar()
 
 
 def _looks_like_folder(name: str) -> bool:

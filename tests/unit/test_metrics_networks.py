@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import shutil
 
 import pytest
 import torch
@@ -219,6 +220,9 @@ def test_what_cannot_be_loaded_says_why(folder, vit, tmp_path, monkeypatch, capl
         Dino.load(folder, "cpu")
     with pytest.raises(ValueError, match="check the name"):
         Clip.load("nobody/no-such-clip", device="cpu")
+    weightless = shutil.copytree(vit, tmp_path / "weightless", ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(ValueError, match="download the whole folder"):
+        Dino.load(str(weightless), "cpu")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="can't be loaded as a DINO"):
         Dino.load(str(tmp_path), "cpu")
