@@ -22,20 +22,15 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ip2p import fit, pictures  # noqa: E402
 from ip2p.checkpoint import EMBEDDED  # noqa: E402
+from ip2p.data.photos import Answers, answers_of, held_out_instruction, photos_from  # noqa: E402
 from ip2p.edit import Editor  # noqa: E402
-from ip2p.metrics import colour_edge  # noqa: E402
 from ip2p.metrics.perceptual import Perceptual  # noqa: E402
-from ip2p.training.data import Photo, held_out_photos, read_photos  # noqa: E402
-from ip2p.worlds.photo_operators import KINDS, apply  # noqa: E402
-from ip2p.worlds.phrasings import phrasings  # noqa: E402
+from ip2p.training.data import Photo  # noqa: E402
+from ip2p.worlds.photo_operators import KINDS  # noqa: E402
 
-FREE_PHOTOS = (
-    *sorted((ROOT / "tests" / "photos").glob("*.jpg")),
-    *(ROOT / "photos" / f"{name}.jpg" for name in ("astronaut", "chelsea", "coffee")),
-)
-Distance = Callable[[np.ndarray, np.ndarray], float]
+Nearest = Callable[[np.ndarray, Answers], str]
+"""The kind whose right answer is nearest to a result."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +46,13 @@ class Judged:
 def main() -> None:
     options = _options()
     editor = Editor.load(options.model)
-    distances: dict[str, Distance] = {"colour_edge": colour_edge.distance}
+    judges: dict[str, Nearest] = {"colour_edge": lambda result, answers: answers.nearest(result)}
     if options.lpips:
-        distances["lpips"] = _perceptual(options.lpips)
+        judges["lpips"] = _perceptual(options.lpips)
     started = time.perf_counter()
     judged: dict[str, list[Judged]] = defaultdict(list)
     for photo in _photos(options):
-        for name, one in _judge(editor, photo, distances, options):
+        for name, one in _judge(editor, photo, judges, options):
             judged[name].append(one)
         print(f"{photo.name}: {_rate(judged['colour_edge']):.1%} right so far ({time.perf_counter() - started:.0f} s)", flush=True)
     for name, results in judged.items():
@@ -80,33 +75,20 @@ def _options() -> argparse.Namespace:
 
 
 def _photos(options: argparse.Namespace) -> Iterable[Photo]:
-    free = [Photo(path.stem, path.read_bytes()) for path in FREE_PHOTOS]
-    photos = free if options.photos is None else held_out_photos(options.photos) or read_photos(options.photos)
+    photos = photos_from(options.photos)
     return photos[: options.count] if options.count else photos
 
 
-def _judge(editor: Editor, photo: Photo, distances: dict[str, Distance], options: argparse.Namespace) -> Iterator[tuple[str, Judged]]:
-    """Edit one photo in every way and judge by every distance, at the editor's own size."""
-    source = _fitted(photo.open(), editor.size)
-    answers = {kind: apply(kind, source) for kind in KINDS}
+def _judge(editor: Editor, photo: Photo, judges: dict[str, Nearest], options: argparse.Namespace) -> Iterator[tuple[str, Judged]]:
+    """Edit one photo in every way and judge in every way, at the editor's own size."""
+    answers = answers_of(photo, editor.size)
     for number, kind in enumerate(options.kinds):
-        instruction = _instruction(kind, photo.name)
-        result = _edit(editor, source, instruction, number, options)
+        instruction = held_out_instruction(kind, photo.name)
+        result = _edit(editor, answers.source, instruction, number, options)
         if options.save:
-            _save(options.save / f"{photo.name}_{kind}.png", [source, result, answers[kind]])
-        for name, distance in distances.items():
-            yield name, Judged(kind, instruction, _nearest(result, answers, distance), "unchanged")
-
-
-def _fitted(photo: Image.Image, size: int) -> np.ndarray:
-    original = pictures.from_pil(photo)
-    return fit.apply(original, fit.plan(photo.width, photo.height, size, "exact", 64))[0].numpy().astype(np.float32)
-
-
-def _instruction(kind: str, name: str) -> str:
-    """A held-out instruction for the kind, another for every photo."""
-    options = phrasings()[kind].held_out
-    return options[int(np.random.default_rng([*name.encode(), len(kind), *kind.encode()]).integers(len(options)))]
+            _save(options.save / f"{photo.name}_{kind}.png", [answers.source, result, answers.all[kind]])
+        for name, nearest in judges.items():
+            yield name, Judged(kind, instruction, nearest(result, answers), "unchanged")
 
 
 def _edit(editor: Editor, source: np.ndarray, instruction: str, seed: int, options: argparse.Namespace) -> np.ndarray:
@@ -114,19 +96,19 @@ def _edit(editor: Editor, source: np.ndarray, instruction: str, seed: int, optio
     return editor.edit(torch.from_numpy(source)[None], instruction, seed=seed, **scales)[0].numpy()
 
 
-def _nearest(result: np.ndarray, answers: dict[str, np.ndarray], distance: Distance) -> str:
-    return min(answers, key=lambda kind: distance(result, answers[kind]))
-
-
-def _perceptual(weights: Path) -> Distance:
+def _perceptual(weights: Path) -> Nearest:
     measure = Perceptual(weights)
 
-    def distance(a: np.ndarray, b: np.ndarray) -> float:
-        one, other = (torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).permute(2, 0, 1)[None] * 2 - 1 for x in (a, b))
+    def nearest(result: np.ndarray, answers: Answers) -> str:
         with torch.no_grad():
-            return float(measure(one, other))
+            return min(answers.all, key=lambda kind: float(measure(_planes(result), _planes(answers.all[kind]))))
 
-    return distance
+    return nearest
+
+
+def _planes(picture: np.ndarray) -> torch.Tensor:
+    """(1, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)[None] * 2 - 1
 
 
 def _save(path: Path, row: list[np.ndarray]) -> None:
