@@ -28,6 +28,13 @@ def mix(a: Array | Sequence[float] | float, b: Array | Sequence[float] | float, 
     return first + (np.asarray(b, np.float32) - first) * np.asarray(t, np.float32)
 
 
+def tinted(colour: Array, tone: Array | float) -> Array:
+    """A colour (H, W, 3) made darker (tone < 1) or lighter (tone > 1)."""
+    share = np.asarray(tone, np.float32)
+    share = share[..., None] if share.ndim else share
+    return np.where(share > 1, mix(colour, 1.0, np.clip(share - 1, 0, 1)), colour * np.minimum(share, 1))
+
+
 def ramp(values: Array, low: float, high: float) -> Array:
     """0 at `low`, 1 at `high` (which may be the smaller), smooth between."""
     t = np.clip((values - low) * np.float32(1 / (high - low)), 0, 1)

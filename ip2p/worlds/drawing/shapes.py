@@ -11,7 +11,7 @@ import numpy as np
 
 from . import distance
 from .canvas import Array, Colour
-from .fields import bump, mix, ramp
+from .fields import bump, ramp
 
 CREAM: Colour = (0.96, 0.91, 0.80)
 DARK: Colour = (0.20, 0.19, 0.23)
@@ -159,7 +159,7 @@ def umbrella(u: Array, v: Array, aside: float) -> list[Part]:
 def house(u: Array, v: Array, aside: float) -> list[Part]:
     """A cottage from the front: gable, roof, door, two windows, a chimney."""
     wall = [(-0.76, 1.0), (-0.76, -0.14), (0.0, -0.78), (0.76, -0.14), (0.76, 1.0)]
-    left, right = ((-0.98, -0.02), (0.0, -0.86)), ((0.98, -0.02), (0.0, -0.86))
+    left, right = ((-0.89, -0.10), (0.0, -0.86)), ((0.89, -0.10), (0.0, -0.86))
     chimney = distance.box(u - 0.48, v + 0.66, 0.11, 0.30)
     body = _flat(u, v, wall, (0.3 * aside, -0.1))
     shadow = 1 - 0.25 * ramp(np.abs(v + 0.86 - 0.86 * np.abs(u)), 0.36, 0.18)
@@ -301,10 +301,3 @@ SHAPES: dict[str, Shape] = {
     "star": star,
     "heart": heart,
 }
-
-
-def tinted(colour: Array, tone: Array | float) -> Array:
-    """A colour (H, W, 3) made darker (tone < 1) or lighter (tone > 1)."""
-    share = np.asarray(tone, np.float32)
-    share = share[..., None] if share.ndim else share
-    return np.where(share > 1, mix(colour, 1.0, np.clip(share - 1, 0, 1)), colour * np.minimum(share, 1))

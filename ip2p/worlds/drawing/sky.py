@@ -107,7 +107,7 @@ def _scallops(plane: Canvas, rng: np.random.Generator, width: float) -> Array:
     places = (np.arange(count) + rng.uniform(0.2, 0.8, count)) * width - 0.1
     sizes = width * rng.uniform(0.6, 1.0, count)
     rise = np.sqrt(np.clip(1 - ((plane.x - places[:, None]) / sizes[:, None]) ** 2, 0, 1)) * sizes[:, None]
-    return (rise.max(0, keepdims=True) * 0.45).astype(np.float32)
+    return (np.maximum((rise**8).sum(0, keepdims=True) ** 0.125, 0.55 * width) * 0.45).astype(np.float32)
 
 
 def _clouds(picture: Array, plane: Canvas, look: Look, sun_x: float) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 
 from ..scene import Thing
 from .canvas import Array, Canvas
-from .fields import chance, cover, mix
+from .fields import chance, cover, mix, tinted
 from .light import Light
 from .materials import MATERIALS, colour_of
 from .palette import COLOURS
-from .shapes import SHAPES, Part, tinted
+from .shapes import SHAPES, Part
 
 RADII = {"small": 0.085, "medium": 0.12, "large": 0.15}
 SIDES = {"left": 0.175, "middle": 0.5, "right": 0.825}
@@ -89,7 +89,7 @@ def _shaded(colour: Array, piece: Part, shading: float, gloss: float, lamp: Ligh
     across, down = np.asarray(piece.across, np.float32), np.asarray(piece.down, np.float32)
     facing = np.sqrt(np.clip(1 - across**2 - down**2, 0, 1))
     direct = np.clip(across * side * 0.50 - down * 0.62 + facing * 0.60, -0.2, 1)
-    soft = 0.45 + 0.55 * lamp.sun
+    soft = 0.62 + 0.38 * lamp.sun
     value = 1 + shading * soft * 0.62 * (direct - 0.72)
     shine = np.clip(across * side * 0.40 - down * 0.52 + facing * 0.755, 0, 1) ** 24 * gloss * (0.5 + 0.5 * lamp.sun)
     rim = (

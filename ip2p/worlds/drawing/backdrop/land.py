@@ -106,9 +106,8 @@ def fringe(painting: Painting, seed: int, grass: Tint, season: Season) -> None:
     tall = (0.035 + 0.055 * middle) * (0.45 if season.snow else 1.0)
     for layer, shade in enumerate((0.30, 0.16, 0.02)):
         stalk = (0.70, 0.60, 0.44) if season.snow else grass
-        view.paint(
-            mix(stalk, (0.05, 0.16, 0.10), shade), _stalks(view, rng, tall * (1.1 - 0.15 * layer), 38 - 6 * layer, season.snow), 0.05
-        )
+        blade = _stalks(view, rng, tall * (1.1 - 0.15 * layer), 38 - 6 * layer, 0.25 if season.snow else 1.0)
+        view.paint(mix(stalk, (0.05, 0.16, 0.10), shade), blade, 0.05)
     if season.density:
         _heads(view, rng, tall, season)
 
@@ -149,7 +148,7 @@ def path(painting: Painting, seed: int, where: Array, colour: Tint, top: float) 
     p = np.clip((painting.plane.y - top) / (1 - top), 0, 1)
     middle = start + swing * np.sin(turn + 4.2 * p**0.6) + 0.10 * (1 - p) * np.sign(0.5 - start)
     edge = np.abs(painting.plane.x - middle) - (0.010 + 0.075 * p**1.4)
-    rough = 0.006 * cloudy(painting.plane, rng, 30, 60, 2) * (0.3 + p)
+    rough = 0.004 * cloudy(painting.plane, rng, 30, 60, 2) * (0.3 + p)
     painting.paint(mix(colour, (0.2, 0.2, 0.1), 0.12), cover(edge + rough - 0.006 * p, painting.plane.px) * where * 0.8)
     painting.paint(colour, cover(edge + rough, painting.plane.px) * where * 0.9)
 
