@@ -55,7 +55,7 @@ def _row(rows: Rows, number: int, name: str, size: int) -> Example:
     texts = rows.texts[number]
     return Example(
         id=name,
-        instruction=texts["instruction"],
+        instruction=texts["instruction"] or "",
         image=lambda: limited(from_pil(decoded(rows.data(number, "image"), f"{rows.path.name}, row {number},"))[0], size),
         caption=texts.get("input_caption") or "",
         edited_caption=texts.get("output_caption") or "",

@@ -109,7 +109,7 @@ def _by_name(folder: Path, skip: bool, skipped: list[str]) -> list[dict[str, str
     files = {path.stem: path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES}
     found = []
     for stem, text in texts.items():
-        record = dict.fromkeys(NAMES, "") | {"id": stem, "instruction": text.read_text(encoding="utf-8-sig").strip()}
+        record = dict.fromkeys(NAMES, "") | {"id": stem, "instruction": text.read_text("utf-8-sig", errors="replace").strip()}
         for name, ends in ENDS.items():
             record[name] = next((files[stem + end] for end in ends if stem + end in files), "")
         record["image"] = record["image"] or files.get(stem, "")

@@ -53,16 +53,19 @@ def _is_ours(path: Path) -> bool:
         return path.name.startswith(("dev-", "train-"))
 
 
-def load_json(path: Path) -> Any:
-    """The value in a JSON file. Raises DataError that names it."""
+def load_json(path: Path, kind: type = dict) -> Any:
+    """The value in a JSON file, which is a `kind` (dict or list) of objects. Raises DataError that names the file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(found, kind) or not all(isinstance(value, dict) for value in (found.values() if kind is dict else found)):
+            raise ValueError("it holds something else")
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name} is missing or broken ({error}): unpack the data again.") from error
+    return found
 
 
 def _unpacked(home: Path, size: int, skip: bool) -> Dataset:
-    turns = load_json(home / TURNS)
+    turns = load_json(home / TURNS, list)
     captions = load_json(home / "global_descriptions.json") if (home / "global_descriptions.json").is_file() else {}
     local = load_json(home / "local_descriptions.json") if (home / "local_descriptions.json").is_file() else {}
     found: list[Example] = []
@@ -157,7 +160,7 @@ def _row(rows: Rows, number: int, size: int) -> Example:
 
     return Example(
         id=f"{texts['img_id']}-{texts.get('turn_index', 1)}",
-        instruction=texts["instruction"],
+        instruction=texts["instruction"] or "",
         image=picture("source_img"),
         edited=picture("target_img") if "target_img" in rows.pictures else None,
         mask=_mask(mask, image, f"in {where.rstrip(',')}", size) if "mask_img" in rows.pictures else None,

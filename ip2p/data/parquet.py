@@ -34,7 +34,7 @@ class Rows:
 
     def data(self, row: int, column: str) -> bytes:
         """The encoded picture of a row. Raises DataError where there is none."""
-        value = _reader(self.path, tuple(self.pictures)).row(row).get(column)
+        value = _reader(self.path, self.path.stat().st_mtime_ns, tuple(self.pictures)).row(row).get(column)
         found = value.get("bytes") if isinstance(value, dict) else value
         if not found:
             raise DataError(f"{self.path.name}, row {row}, has no picture in {column!r}: download the file again, or skip the row.")
@@ -76,7 +76,8 @@ def column_names(path: Path) -> list[str]:
 
 
 @lru_cache(maxsize=2)
-def _reader(path: Path, columns: tuple[str, ...]) -> _Reader:
+def _reader(path: Path, changed: int, columns: tuple[str, ...]) -> _Reader:
+    """A file's reader; `changed` is when the file was last written, so that another file of the same name gets its own."""
     return _Reader(path, columns)
 
 
@@ -86,7 +87,7 @@ def _opened(path: Path) -> Any:
     except ImportError as error:
         raise DataError(f"Reading {path.name} needs pyarrow: install it with `pip install pyarrow`.") from error
     try:
-        return pyarrow.parquet.ParquetFile(path, memory_map=True, pre_buffer=False)
+        return pyarrow.parquet.ParquetFile(path, pre_buffer=False)
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 

@@ -56,9 +56,9 @@ class Answers:
         return min(self._features, key=lambda kind: between(found, self._features[kind]))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def answers_of(photo: Photo, size: int = SIZE) -> Answers:
-    """The answers of a photo; those of the last two are kept."""
+    """The answers of a photo; those of the last eight are kept."""
     return Answers(photo, size)
 
 
@@ -99,13 +99,14 @@ def photos_from(place: Path | None) -> list[Photo]:
 
 
 def open_photos(place: Path | None = None, kinds: Sequence[str] = (), count: int = 0, size: int = 0) -> Dataset:
-    """Every kind of edit of every photo, photo by photo; the first `count` edits (0: all)."""
+    """Every kind of edit of every photo, both in turn, so that the first `count` edits (0: all) are of many kinds and many photos."""
     from ..worlds.photo_operators import KINDS
 
     photos, kinds = photos_from(place), tuple(kinds) or KINDS
     length = len(photos) * len(kinds)
 
     def make(number: int) -> Example:
-        return example_of(photos[number // len(kinds)], kinds[number % len(kinds)], size or SIZE)
+        turn, kind = divmod(number, len(kinds))
+        return example_of(photos[(turn + kind) % len(photos)], kinds[kind], size or SIZE)
 
     return Dataset(f"photos{f':{place.name}' if place else ''} at {size or SIZE} px", min(count, length) if count else length, make)

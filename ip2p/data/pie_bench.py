@@ -59,7 +59,7 @@ def _edit(folder: Path, key: str, item: dict[str, Any], size: int) -> Example:
     image = folder / IMAGES / item["image_path"]
     if not image.is_file():
         raise DataError(f"{MAPPING}, entry {key}, names {item['image_path']}, which is not in {IMAGES}: unpack the data again, or skip it.")
-    number = int(item.get("editing_type_id", 0))
+    kind = str(item.get("editing_type_id", ""))
     mask = item.get("mask")
     return Example(
         id=str(key),
@@ -68,7 +68,7 @@ def _edit(folder: Path, key: str, item: dict[str, Any], size: int) -> Example:
         caption=plain(item.get("original_prompt", "")),
         edited_caption=plain(item["editing_prompt"]),
         mask=_mask(mask, image, key, size) if mask else None,
-        kind=KINDS[number] if 0 <= number < len(KINDS) else str(number),
+        kind=dict(enumerate(KINDS)).get(int(kind), kind) if kind.isdigit() else kind,
     )
 
 

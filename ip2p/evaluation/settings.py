@@ -20,7 +20,7 @@ NAMES = {
     "ip2p": "InstructPix2Pix",
     "fast": "InstructPix2Pix, fast",
     "sdedit": "SDEdit",
-    "prompt": "Edited caption alone",
+    "prompt": "DreamBooth, edited caption",
     "nothing": "Nothing done",
     "answer": "Right answer",
 }

@@ -148,7 +148,7 @@ def test_editors_and_pictures_made_elsewhere_are_measured_alike(data):
     editors = {"nothing": nothing, "answer": answer, "prompt": broken}
     others = {"Theirs": data[0].edited(), "Smaller": data[0].image()[::2, ::2]}
     found = compare(data[0], [*settings, Setting("prompt")], editors, Measures(), others, lambda *news: told.append(news))
-    assert [one.name for one in found] == ["Nothing done", "Right answer", "Edited caption alone", "Theirs", "Smaller"]
+    assert [one.name for one in found] == ["Nothing done", "Right answer", "DreamBooth, edited caption", "Theirs", "Smaller"]
     assert found[0].numbers["l1_source"] == 0
     assert found[3].numbers == found[1].numbers
     assert found[4].numbers["l1_source"] > 0
