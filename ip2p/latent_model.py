@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from . import checkpoint as files
 from . import sampling, sigmas, text
@@ -22,6 +21,7 @@ STEPS = 30
 TEXT_SCALE, IMAGE_SCALE = 7.5, 1.5
 SAMPLERS = ("euler_ancestral", "euler")
 SMALLEST, LARGEST = 64, 4096
+Own = TypeVar("Own", bound="LatentModel")
 
 
 @dataclass
@@ -38,7 +38,7 @@ class LatentModel:
     check_file = staticmethod(files.check_editor)  # raises CheckpointError for a state that this class can't use
 
     @classmethod
-    def load(cls, path: Path | str = "embedded", weights: str = "ema", device: str = "auto") -> Self:
+    def load(cls: type[Own], path: Path | str = "embedded", weights: str = "ema", device: str = "auto") -> Own:
         """Read a model file or diffusers folder ("embedded": the pack's own) and place it on a device ("auto", "cpu", "cuda", "mps").
 
         On the CPU everything runs in float32; elsewhere the UNet and the text encoders run in float16 and the autoencoder, which
@@ -50,7 +50,7 @@ class LatentModel:
         return cls.build(found, place)
 
     @classmethod
-    def build(cls, checkpoint: Checkpoint, device: torch.device) -> Self:
+    def build(cls: type[Own], checkpoint: Checkpoint, device: torch.device) -> Own:
         """The model of a checkpoint that is already read."""
         from . import networks  # heavy: diffusers and transformers
 

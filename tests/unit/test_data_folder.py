@@ -129,7 +129,15 @@ def test_photos_are_judged_by_the_nearest_answer():
     assert example.instruction in phrasings()["negative"].held_out
     assert example.judge(example.edited()) == {"right": 1.0}
     assert example.judge(example.image()) == {"right": 0.0}
-    photo = photos_from(None)[0]
+    photo = next(photo for photo in photos_from(None) if example.id.startswith(f"{photo.name}-"))
     assert answers_of(photo, 64).nearest(np.asarray(example.image())) == "unchanged"
     assert max(example.image().shape) == 64
     assert len(open_dataset("photos", count=5)) == 5
+
+
+def test_the_first_photos_are_of_many_kinds_and_all_are_there_once():
+    data = open_dataset("photos", size=64)
+    pairs = [(example.id.rsplit("-", 2)[0], example.kind) for example in data]
+    assert len(set(pairs)) == len(pairs) == len(data)
+    first = pairs[: len(FREE_PHOTOS)]
+    assert len({photo for photo, _ in first}) == len({kind for _, kind in first}) == len(FREE_PHOTOS)
