@@ -76,7 +76,7 @@ def test_a_drawing_is_deterministic_and_bounded(name: str) -> None:
     assert first.picture.max() <= 1
 
 
-@pytest.mark.parametrize(("name", "weather"), zip(PLACES, WEATHERS + WEATHERS[:3], strict=True))
+@pytest.mark.parametrize(("name", "weather"), list(zip(PLACES, WEATHERS + WEATHERS[:3], strict=True)))
 def test_a_larger_drawing_is_a_finer_version_of_the_same(name: str, weather: str) -> None:
     scene = replace(CROWD, place=name, weather=weather)
     coarse, fine = draw(scene, 128), draw(scene, 256)

@@ -110,11 +110,11 @@ PAVING: dict[str, tuple[Colour, Colour]] = {
 SOILS: dict[str, tuple[dict[str, tuple[Colour, Colour]], Colour, float, Colour]] = {
     "meadow": (GRASS, (0.0, 0.0, 0.0), 0.0, (1.0, 1.0, 1.0)),
     "beach": (SAND, (0.0, 0.0, 0.0), 0.0, (0.97, 0.99, 0.97)),
-    "desert": (DUNES, (0.0, 0.0, 0.0), 0.0, (1.0, 0.985, 0.95)),
+    "desert": (DUNES, (0.0, 0.0, 0.0), 0.0, (1.0, 0.97, 0.92)),
     "mountains": (GRASS, (0.46, 0.56, 0.60), 0.20, (0.86, 0.91, 0.98)),
     "city": (PAVING, (0.0, 0.0, 0.0), 0.0, (0.88, 0.88, 0.90)),
     "forest": (GRASS, (0.22, 0.22, 0.08), 0.32, (0.88, 0.94, 0.93)),
-    "lake": (GRASS, (0.30, 0.60, 0.44), 0.20, (0.90, 0.98, 1.0)),
+    "lake": (GRASS, (0.30, 0.60, 0.44), 0.20, (0.83, 0.94, 0.98)),
     "farm": (GRASS, (0.86, 0.74, 0.30), 0.15, (1.0, 0.97, 0.95)),
 }
 """place -> its ground by season, what colour that leans to and how much, and what snow is multiplied by there."""

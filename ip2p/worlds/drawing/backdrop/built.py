@@ -131,7 +131,7 @@ CROPS: dict[str, tuple[Colour, Colour]] = {
     "spring": ((0.66, 0.53, 0.38), (0.66, 0.92, 0.40)),
     "summer": ((0.58, 0.52, 0.16), (0.96, 0.80, 0.30)),
     "autumn": ((0.40, 0.26, 0.17), (0.72, 0.46, 0.20)),
-    "winter": ((0.76, 0.83, 0.93), SNOW),
+    "winter": ((0.60, 0.57, 0.58), SNOW),
 }
 """season -> the furrows and the ridges of a field."""
 
