@@ -15,11 +15,37 @@ from ..training.data import Photo, held_out_photos, read_photos
 from .example import DataError, Dataset, Example
 
 SIZE = 256
+KEPT = 8
+"""Photos whose answers are kept in memory, about 60 MB each at 256 pixels."""
 ROOT = Path(__file__).resolve().parents[2]
 FREE_PHOTOS = (
     *sorted((ROOT / "tests" / "photos").glob("*.jpg")),
     *(path for name in ("astronaut", "chelsea", "coffee") if (path := ROOT / "photos" / f"{name}.jpg").is_file()),
 )
+SAID = {
+    "unchanged": "a photo of {}",
+    "black_and_white": "a black and white photo of {}",
+    "sepia": "an old sepia photo of {}",
+    "negative": "a photo negative of {}",
+    "night": "a photo of {} at night",
+    "sunset": "a photo of {} at sunset",
+    "fog": "a photo of {} in thick fog",
+    "snow": "a photo of {} covered in snow",
+    "sketch": "a pencil sketch of {}",
+    "oil_painting": "an oil painting of {}",
+    "pixel_art": "pixel art of {}",
+    "blur": "a blurred photo of {}",
+    "sharpen": "a sharp photo of {}",
+    "brighter": "a bright photo of {}",
+    "darker": "a dark photo of {}",
+    "warmer": "a photo of {} in warm colours",
+    "cooler": "a photo of {} in cool colours",
+    "vivid": "a photo of {} in vivid colours",
+    "faded": "a faded photo of {}",
+    "cartoon": "a cartoon of {}",
+    "high_contrast": "a photo of {} with high contrast",
+}
+"""What the right answer of each kind shows; the photo's own caption, where it has one, takes the place of {}."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +102,13 @@ def example_of(photo: Photo, kind: str, size: int = SIZE) -> Example:
     def judged(result: Tensor) -> Mapping[str, float]:
         return {"right": float(answers_of(photo, size).nearest(result.detach().float().cpu().numpy()) == kind)}
 
+    shown = photo.captions[0].strip(" .").lower() if photo.captions else "something"
     return Example(
         id=f"{photo.name}-{hashlib.sha256(photo.data).hexdigest()[:6]}-{kind}",
         instruction=held_out_instruction(kind, photo.name),
         image=lambda: torch.from_numpy(answers_of(photo, size).source),
+        caption=SAID["unchanged"].format(shown),
+        edited_caption=SAID.get(kind, "{}").format(shown),
         edited=lambda: torch.from_numpy(answers_of(photo, size).all[kind]),
         kind=kind,
         judge=judged,

@@ -1,5 +1,6 @@
 """A user's own folder of edits, the bundled photos, the world, and what each refuses."""
 
+import dataclasses
 import json
 
 import layouts
@@ -9,7 +10,7 @@ import torch
 
 from ip2p.data.example import DataError
 from ip2p.data.open import open_dataset
-from ip2p.data.photos import FREE_PHOTOS, answers_of, photos_from
+from ip2p.data.photos import FREE_PHOTOS, SAID, answers_of, example_of, photos_from
 
 
 def test_metadata_gives_all_that_is_known(tmp_path):
@@ -133,6 +134,14 @@ def test_photos_are_judged_by_the_nearest_answer():
     assert answers_of(photo, 64).nearest(np.asarray(example.image())) == "unchanged"
     assert max(example.image().shape) == 64
     assert len(open_dataset("photos", count=5)) == 5
+    assert (example.caption, example.edited_caption) == ("a photo of something", "a photo negative of something")
+    assert set(SAID) == set(KINDS)
+
+
+def test_a_photos_own_caption_is_in_what_the_answer_shows():
+    photo = dataclasses.replace(photos_from(None)[0], captions=("A dog on a beach .",))
+    example = example_of(photo, "night", 64)
+    assert (example.caption, example.edited_caption) == ("a photo of a dog on a beach", "a photo of a dog on a beach at night")
 
 
 def test_the_first_photos_are_of_many_kinds_and_all_are_there_once():
