@@ -104,6 +104,23 @@ class Unet:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """The world's small CLIP: pictures of ``size`` pixels in patches, two transformers, and the pool of ``pool`` pairs of scenes from which
+    batches are drawn, ``fresh`` new ones a step."""
+
+    size: int = 96
+    patch: int = 12
+    width: int = 128
+    heads: int = 4
+    image_layers: int = 6
+    text_layers: int = 3
+    projection: int = 64
+    pool: int = 10000
+    fresh: int = 12
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
 class Export:
     """Sampling settings that the released file carries."""
 
@@ -123,6 +140,7 @@ class Config:
     latents: Latents = field(default_factory=Latents)
     unet: Unet = field(default_factory=Unet)
     export: Export = field(default_factory=Export)
+    clip: Clip = field(default_factory=Clip)
 
 
 def load(path: Path | str) -> Config:

@@ -25,11 +25,12 @@ class Randomness:
 
     numpy: np.random.Generator
     torch: torch.Generator
+    step: int
 
     @classmethod
     def of(cls, seed: int, step: int) -> "Randomness":
         rng = np.random.default_rng([seed, step])
-        return cls(rng, torch.Generator().manual_seed(int(rng.integers(2**62))))
+        return cls(rng, torch.Generator().manual_seed(int(rng.integers(2**62))), step)
 
 
 Loss = Callable[[Randomness], Tensor]

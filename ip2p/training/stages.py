@@ -12,7 +12,7 @@ from ..worlds.asking import neutral
 from . import autoencoder, export, latents, loop, text, unet
 from .checkpoints import load_average
 from .config import Config
-from .data import Photo, training_photos
+from .data import DataError, Photo, training_photos
 from .teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -23,13 +23,15 @@ class Run:
     """A training run: its settings, where its photos are, where its results go, and whether it continues earlier ones."""
 
     config: Config
-    data: Path
+    data: Path | None
     out: Path
     resume: bool = False
 
     @cached_property
     def photos(self) -> list[Photo]:
         """The photos that may be trained on. Raises DataError."""
+        if self.data is None:
+            raise DataError("This stage trains on photos: name their folder with --data.")
         return training_photos(self.data)
 
     @cached_property
@@ -101,6 +103,18 @@ def write_file(run: Run) -> None:
     log.info("wrote %s, %.1f MB", path, path.stat().st_size / 1e6)
 
 
+def train_clip(run: Run) -> None:
+    from . import world_clip
+
+    config = run.config.clip
+    torch.manual_seed(config.schedule.seed)
+    module = world_clip.build(config)
+    _fit(run, "clip", module, world_clip.ClipLoss(module, config), config.schedule)
+    load_average(run.out / "clip.pt", module)
+    log.info("on new scenes: %s", world_clip.retrieval(module, seed=1, count=200, size=config.size))
+    world_clip.save(module, run.out / "world_clip")
+
+
 STAGES: dict[str, Callable[[Run], None]] = {
     "encoder": train_encoder,
     "decoder": train_decoder,
@@ -108,7 +122,10 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "latents": write_latents,
     "unet": train_unet,
     "export": write_file,
+    "clip": train_clip,
 }
+EDITOR = ("encoder", "decoder", "text", "latents", "unet", "export")
+"""The stages of an editor, in order; the world's CLIP is made by itself."""
 
 
 def _fit(run: Run, name: str, module: torch.nn.Module, loss: loop.Loss, schedule: loop.Schedule) -> None:
