@@ -56,8 +56,9 @@ def _is_ours(path: Path) -> bool:
 def load_json(path: Path, kind: type = dict) -> Any:
     """The value in a JSON file, which is a `kind` (dict or list) of objects. Raises DataError that names the file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-        if not isinstance(found, kind) or not all(isinstance(value, dict) for value in (found.values() if kind is dict else found)):
+        found: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = found.values() if isinstance(found, dict) else found
+        if not isinstance(found, kind) or not all(isinstance(value, dict) for value in values):
             raise ValueError("it holds something else")
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name} is missing or broken ({error}): unpack the data again.") from error

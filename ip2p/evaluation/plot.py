@@ -26,13 +26,16 @@ AXES = {
     "right": "share judged right →",
     "done": "share in which the edit was done →",
     "kept": "share in which all else was kept →",
-    "lpips_source_outside": "← LPIPS outside the edit",
-    "l1_source_outside": "← mean colour difference outside the edit (L1)",
-    "lpips_source": "← LPIPS to the source",
-    "l1_source": "← mean colour difference to the source (L1)",
-    "lpips_target": "← LPIPS to the right answer",
-    "l1_target": "← mean colour difference to the right answer (L1)",
+    "lpips_source_outside": "LPIPS outside the edit (reversed) →",
+    "l1_source_outside": "L1 outside the edit (reversed) →",
+    "lpips_source": "LPIPS to the source (reversed) →",
+    "l1_source": "L1 to the source (reversed) →",
+    "lpips_target": "LPIPS to the right answer (reversed) →",
+    "l1_target": "L1 to the right answer (reversed) →",
 }
+"""What the axes say; better is always up and to the right, so that what is better when small runs backwards."""
+PLACES = ((8, 7), (8, -16), (-8, 7), (-8, -16), (12, -4), (-12, -4), (0, 11), (0, -20))
+"""Where a label may stand beside its mark, in points: the first that is free is taken."""
 PAIRS = (
     ("clip_direction", "clip_image"),
     ("done", "kept"),
@@ -123,6 +126,8 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     axes = whole.add_subplot()
     for number, curve in enumerate(drawn):
         _draw(axes, curve, number)
+    for name, inverted in ((x, axes.xaxis), (y, axes.yaxis)):
+        inverted.set_inverted("reversed" in AXES.get(name, ""))
     axes.set_xlabel(AXES.get(x, x), fontsize=12)
     axes.set_ylabel(AXES.get(y, y), fontsize=12)
     axes.tick_params(labelsize=11)
@@ -130,24 +135,63 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
-    if title:
-        whole.suptitle(title, fontsize=12, x=0.012, ha="left")
-    whole.legend(fontsize=10.5, frameon=False, loc="outside upper left", ncols=2 if len(drawn) > 1 else 1)
+    titled = {"title": title, "title_fontsize": 12, "alignment": "left"} if title else {}
+    whole.legend(fontsize=10.5, frameon=False, loc="outside upper left", ncols=2 if len(drawn) > 1 else 1, **titled)
+    _label(whole, axes, drawn)
     return whole
 
 
 def _draw(axes: Any, curve: Curve, number: int) -> None:
-    """One curve: line, marks, thin error bars, and the scale beside each mark."""
-    colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    """One curve: line, marks and thin error bars."""
+    colour, marker = _colour(number), MARKERS[number % len(MARKERS)]
     xs, ys = [point.x.value for point in curve.points], [point.y.value for point in curve.points]
     bars = {"xerr": _reach([point.x for point in curve.points]), "yerr": _reach([point.y for point in curve.points])}
     axes.errorbar(xs, ys, **bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.45)
     line = DASHES[number % len(DASHES)] if len(xs) > 1 else "none"
     axes.plot(xs, ys, color=colour, linestyle=line, linewidth=1.8, marker=marker, markersize=7.5, label=curve.name)
-    halo = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
-    for point in curve.points:
-        place = {"xy": (point.x.value, point.y.value), "xytext": (7, 6), "textcoords": "offset points"}
-        axes.annotate(point.label, **place, fontsize=9.5, color=colour, bbox=halo)
+
+
+def _label(whole: Any, axes: Any, drawn: Sequence[Curve]) -> None:
+    """Write each point's scale beside its mark, where it hides no other mark or label."""
+    from matplotlib.patheffects import withStroke
+
+    whole.draw_without_rendering()  # fixes where everything stands
+    scale = whole.dpi / 72
+    marks = [tuple(axes.transData.transform((point.x.value, point.y.value))) for curve in drawn for point in curve.points]
+    taken = [(x - 6 * scale, y - 6 * scale, x + 6 * scale, y + 6 * scale) for x, y in marks]
+    at = iter(marks)
+    for number, curve in enumerate(drawn):
+        for point in curve.points:
+            here = next(at)
+            if not point.label:
+                continue
+            size = (6.0 * len(point.label) * scale, 10 * scale)
+            boxes = [_box(here, place, size, scale) for place in PLACES]
+            best = min(range(len(PLACES)), key=lambda place: (sum(_overlap(boxes[place], other) for other in taken), place))
+            taken.append(boxes[best])
+            place = {"xytext": PLACES[best], "textcoords": "offset points", "ha": _side(PLACES[best]), "va": "bottom"}
+            text = axes.annotate(point.label, (point.x.value, point.y.value), **place, fontsize=9.5, color=_colour(number))
+            text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+
+
+def _colour(number: int) -> str:
+    return PALETTE[number % len(PALETTE)]
+
+
+def _side(place: tuple[int, int]) -> str:
+    return "left" if place[0] > 0 else "right" if place[0] < 0 else "center"
+
+
+def _box(mark: Sequence[float], place: tuple[int, int], size: tuple[float, float], scale: float) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top in pixels of a label beside a mark."""
+    left = mark[0] + place[0] * scale - {"left": 0.0, "center": size[0] / 2, "right": size[0]}[_side(place)]
+    bottom = mark[1] + place[1] * scale
+    return left, bottom, left + size[0], bottom + size[1]
+
+
+def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    """The area that two boxes share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def _reach(means: Sequence[Mean]) -> list[list[float]]:

@@ -108,18 +108,20 @@ class Table:
         for line in self.lines:
             counts = [cell.n for cell in line.cells.values() if cell.n]
             start = [f"{line.name} [published]" if line.source else line.name, *([line.kind or "all"] if kinds else [])]
-            cells = [cell_text(line.cells.get(column)) for column in columns]
+            cells = [cell_text(line.cells.get(column), column in SHARES) for column in columns]
             rows.append([*start, *cells, str(max(counts)) if counts else "", *([str(line.failed)] if failures else [])])
         return rows
 
 
-def cell_text(cell: Mean | None) -> str:
-    """A cell for people: the mean, and half the interval's width where there is one."""
+def cell_text(cell: Mean | None, share: bool = False) -> str:
+    """A cell for people: the mean and the half of its interval, or both ends of that of a share, which is not symmetric."""
     if cell is None:
         return ""
-    digits = 1 if abs(cell.value) >= 10 else 4 if 0 < abs(cell.value) < 0.1 else 3
+    digits = 1 if abs(cell.value) >= 10 else 4 if 0 < abs(cell.value) < 0.1 and not share else 3
     reach = (cell.high - cell.low) / 2
-    return f"{cell.value:.{digits}f}" + (f" ±{reach:.{digits}f}" if cell.n > 1 and math.isfinite(reach) else "")
+    if cell.n < 2 or not math.isfinite(reach):
+        return f"{cell.value:.{digits}f}"
+    return f"{cell.value:.3f} ({cell.low:.2f}–{cell.high:.2f})" if share else f"{cell.value:.{digits}f} ±{reach:.{digits}f}"
 
 
 def _csv_cell(cell: Mean | None) -> list[str]:

@@ -190,3 +190,19 @@ def test_a_sheet_of_a_run_with_a_failed_edit(data, tmp_path):
     page = run_sheet(tmp_path, list(data), found, settings, cell=96)
     assert page.shape[1] > 3 * 96
     assert page.shape[0] > 2 * 77
+
+
+def test_labels_of_points_that_nearly_coincide_are_apart():
+    close = [Row("a", setting, {"done": 0.5 + 0.001 * number, "kept": 0.5}) for number, setting in enumerate(grid(["ip2p", "sdedit"]))]
+    close += [Row("a", Setting("nothing"), {"done": 0.0, "kept": 1.0})]
+    whole = plot.figure(close[:4] + close[-4:])
+    whole.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in whole.axes[0].texts if text.get_text()]
+    assert len(boxes) == 7
+    assert not any(one.shrunk(0.8, 0.8).overlaps(other.shrunk(0.8, 0.8)) for place, one in enumerate(boxes) for other in boxes[:place])
+
+
+def test_what_is_better_when_small_runs_backwards():
+    axes = plot.figure(rows(("right", "l1_target"))).axes[0]
+    assert axes.yaxis_inverted()
+    assert not axes.xaxis_inverted()

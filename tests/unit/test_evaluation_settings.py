@@ -107,7 +107,8 @@ def test_table_in_every_form():
     assert (cell.value, cell.n) == (0.6, 10)
     assert (cell.low, cell.high) == pytest.approx(wilson(0.6, 10))
     text = found.text()
-    assert f"0.600 ±{(cell.high - cell.low) / 2:.3f}" in text
+    assert f"0.600 ({cell.low:.2f}–{cell.high:.2f})" in text
+    assert "0.145 ±0.022" in text
     assert "failed" in text.splitlines()[0]
     assert "odd_column" not in text
     assert "odd_column" in found.text(every=True)
