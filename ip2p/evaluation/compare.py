@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data.example import Example
 from ..pictures import open_picture
 from .rows import Row
-from .run import EditFunction, Measure, picture_path, score
+from .run import EditFunction, Measure, picture_path, prepare, score
 from .settings import NAMES, Setting
 from .sheet import Panel, Strip, sheet
 
@@ -77,7 +77,9 @@ def name_of(setting: Setting) -> str:
 def _job(editors: Mapping[str, EditFunction], example: Example, setting: Setting) -> Callable[[], Tensor]:
     if setting.editor not in editors:
         raise ValueError(f"There is no editor for {NAMES[setting.editor]}: name the model it needs, or leave it out.")
-    return lambda: editors[setting.editor](example, setting)
+    edit = editors[setting.editor]
+    prepare(edit)
+    return lambda: edit(example, setting)
 
 
 def _good(numbers: Mapping[str, float]) -> bool | None:

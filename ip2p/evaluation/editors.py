@@ -1,6 +1,8 @@
 """The editors of a run: each edits an example with a setting, whatever model is behind it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -75,30 +77,36 @@ def edit_functions(
     personalised: "Callable[[], TextToImage] | None" = None,
     **more: Any,
 ) -> dict[str, EditFunction]:
-    """Every editor that the given models make possible. A model is loaded when it first edits, and once.
+    """Every editor that the given models make possible. A model is loaded when it is first needed, and once.
 
     `more` goes to all of them: size, sampler, negative, on_step.
     """
     found: dict[str, EditFunction] = {"nothing": nothing, "answer": answer}
     if editor:
         load = _once(editor)
-        found["ip2p"] = lambda example, setting: ours(load(), **more)(example, setting)
-        found["fast"] = lambda example, setting: ours(load(), FAST_STEPS, **more)(example, setting)
+        found["ip2p"] = Lazy(load, lambda model: ours(model, **more))
+        found["fast"] = Lazy(load, lambda model: ours(model, FAST_STEPS, **more))
     if text_to_image:
-        load_general = _once(text_to_image)
-        found["sdedit"] = lambda example, setting: sdedit(load_general(), **more)(example, setting)
+        found["sdedit"] = Lazy(_once(text_to_image), lambda model: sdedit(model, **more))
     if personalised:
-        load_own = _once(personalised)
-        found["prompt"] = lambda example, setting: prompt(load_own(), **more)(example, setting)
+        found["prompt"] = Lazy(_once(personalised), lambda model: prompt(model, **more))
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Lazy:
+    """An editor whose model is loaded by `prepare`, or when it first edits."""
+
+    load: Callable[[], Any]
+    made: Callable[[Any], EditFunction]
+
+    def prepare(self) -> None:
+        """Load the model now, so that no edit's time has it, and a model that can't be loaded stops the run."""
+        self.load()
+
+    def __call__(self, example: Example, setting: Setting) -> Tensor:
+        return self.made(self.load())(example, setting)
+
+
 def _once(load: Callable[[], Any]) -> Callable[[], Any]:
-    kept: list[Any] = []
-
-    def loaded() -> Any:
-        if not kept:
-            kept.append(load())
-        return kept[0]
-
-    return loaded
+    return lru_cache(maxsize=None)(load)

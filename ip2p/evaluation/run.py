@@ -116,9 +116,16 @@ def _each(
             continue
         if stop and stop():
             return
+        prepare(editors[setting.editor])
         row = _measured(example, setting, editors[setting.editor], measures, opened, out if pictures else None)
         record.append(out / RESULTS, [row])
         yield row
+
+
+def prepare(edit: EditFunction) -> None:
+    """Let an editor load its model, where it has one to load. Raises what loading raises."""
+    if hasattr(edit, "prepare"):
+        edit.prepare()
 
 
 def _measured(

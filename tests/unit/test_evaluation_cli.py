@@ -149,6 +149,7 @@ def test_mistakes_get_a_sentence(run):
         ("--data", "nowhere"): "There is no data at nowhere",
         ("--data", "data", "--editor", "prompt"): "There is no editor for 'prompt'",
         ("--data", "data", "--clip", "data"): "data is not a CLIP",
+        ("--data", "data", "--model", "nowhere.safetensors"): "There is no model at nowhere.safetensors: check the name.",
     }.items():
         code, _, err = run("evaluate", *arguments, "--out", "x")
         assert code == 2
