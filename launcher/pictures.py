@@ -4,15 +4,16 @@ import json
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from launcher import ROOT
 from launcher.client import Client
 from launcher.convert import fill, to_api
-from launcher.edit import WORKFLOW, check_pack, instruction_of, read_photo
+from launcher.edit import WORKFLOW, check_pack, read_photo
 from launcher.server import Server
 
 SIDE = 512  # pixels of a workflow's picture, which the page shows square
+RESULTS = ("PreviewAny", "PreviewImage", "MaskPreview", "SaveImage")
 SHOWN = ("make it look like sunset", "make it night", "make it snow", "turn it into a pencil sketch")
 
 
@@ -24,17 +25,43 @@ def make_all(server: Server) -> list[Path]:
         info = client.object_info()
         check_pack(info, server)
         for path in sorted(WORKFLOW.parent.glob("*.json")):
+            print(f"  {path.stem}", flush=True)
             prompt = to_api(json.loads(path.read_text(encoding="utf8")), info)
-            name = next(node["inputs"]["image"] for node in prompt.values() if node["class_type"] == "LoadImage")
-            pictures = [read_photo(server.base / "input" / name), *_run(client, prompt)]
-            made.append(_save(stripes(pictures), path.with_suffix(".jpg")))
+            made.append(_save(thumbnail(client, prompt, server), path.with_suffix(".jpg")))
         prompt = to_api(json.loads(WORKFLOW.read_text(encoding="utf8")), info)
         made.append(_save(row(client, prompt, server), ROOT / "photos" / "edits.jpg"))
     return made
 
 
+def thumbnail(client: Client, prompt: dict, server: Server) -> Image.Image:
+    """A workflow's picture: its plot if it draws one, else stripes of what goes in and what comes out."""
+    kinds = {node["class_type"]: (key, node["inputs"]) for key, node in prompt.items()}
+    if "IP2PEvaluate" in kinds:
+        return whole(_run(client, prompt)[0])
+    if "IP2PCompare" in kinds:
+        inputs = kinds["IP2PCompare"][1]
+        return stripes(_run(client, _showing([inputs[name] for name in inputs if name == "source" or name.startswith("image_")], prompt)))
+    if "IP2PScene" in kinds:
+        return stripes(_run(client, _showing([[kinds["IP2PScene"][0], 0], kinds["SaveImage"][1]["images"]], prompt)))
+    return stripes([read_photo(server.base / "input" / kinds["LoadImage"][1]["image"]), *_run(client, prompt)])
+
+
+def _showing(sources: list, prompt: dict) -> dict:
+    """The prompt with these outputs, each as [node, output], as its only results."""
+    kept = {key: node for key, node in prompt.items() if node["class_type"] not in RESULTS}
+    first = 1 + max(int(key) for key in prompt)
+    return kept | {str(first + n): {"class_type": "PreviewImage", "inputs": {"images": source}} for n, source in enumerate(sources)}
+
+
+def whole(picture: Image.Image) -> Image.Image:
+    """A picture within a white square."""
+    sheet = Image.new("RGB", (SIDE, SIDE), "white")
+    fitted = ImageOps.contain(picture, (SIDE, SIDE), Image.Resampling.LANCZOS)
+    sheet.paste(fitted, ((SIDE - fitted.width) // 2, (SIDE - fitted.height) // 2))
+    return sheet
+
+
 def _run(client: Client, prompt: dict) -> list[Image.Image]:
-    print("  " + instruction_of(prompt), flush=True)
     return [Image.open(BytesIO(data)).convert("RGB") for data in client.pictures(client.run(prompt))]
 
 

@@ -66,7 +66,14 @@ def _settings() -> list[io.Input]:
         io.String.Input("sdedit_strengths", default="", tooltip=f"SDEdit's strengths to try, such as 0.3:0.9:0.2. {several} Empty: none."),
         io.Boolean.Input("baselines", default=True, tooltip="Also measure the original itself and the right answer."),
         io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps of every edit."),
-        io.Int.Input("seed", default=0, min=0, max=0x7FFFFFFF, tooltip="Another seed gives other noise to every edit."),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=0x7FFFFFFF,
+            control_after_generate=False,  # another seed would begin the run anew
+            tooltip="Another seed gives other noise to every edit.",
+        ),
         io.Combo.Input(
             "sampler", options=comfy.samplers.SAMPLER_NAMES, default="euler_ancestral", tooltip="euler_ancestral is the authors'."
         ),
@@ -107,7 +114,11 @@ class IP2PEvaluate(io.ComfyNode):
             outputs=[
                 io.Image.Output("plot", display_name="plot", tooltip="The edit against the picture, as curves over the scales."),
                 io.Image.Output("sheet", display_name="sheet", tooltip="Some examples with every setting's edit."),
-                io.String.Output("table", display_name="table", tooltip="Means with 95% intervals; the files in the folder have more."),
+                io.String.Output(
+                    "table",
+                    display_name="table",
+                    tooltip="Means with 95% intervals as Markdown, which 'Preview as Text' shows; the files have more.",
+                ),
             ],
         )
 
@@ -171,7 +182,11 @@ class IP2PCompare(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("sheet", display_name="sheet", tooltip="Source, edits, and the right answer if there is one."),
-                io.String.Output("table", display_name="table", tooltip="The most telling numbers of each edit."),
+                io.String.Output(
+                    "table",
+                    display_name="table",
+                    tooltip="The most telling numbers of each edit, for 'Preview as Text'.",
+                ),
             ],
         )
 

@@ -12,15 +12,16 @@ from ._api import io, schema
 MeasuresType = io.Custom("IP2P_MEASURES")
 FOLDER = "ip2p_metrics"
 NONE = "none"
+OWN = Path(__file__).resolve().parents[1] / "models"
 BACKBONES = ("alex", "vgg", "squeeze")
 
 folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
 
 
 def folders(text_too: bool) -> dict[str, Path]:
-    """transformers folders under models/ip2p_metrics by name: those that read text as well (CLIP), or the others (DINO, ViT)."""
+    """transformers folders of the pack and under models/ip2p_metrics by name: those that read text too (CLIP), or others (DINO, ViT)."""
     found = {}
-    for root in map(Path, folder_paths.get_folder_paths(FOLDER)):
+    for root in (OWN, *map(Path, folder_paths.get_folder_paths(FOLDER))):
         for pattern in ("*/config.json", "*/*/config.json", "*/snapshots/*/config.json"):
             for config in sorted(root.glob(pattern)):
                 if _reads_text(config) == text_too:
@@ -135,7 +136,7 @@ class IP2PMeasure(io.ComfyNode):
                 io.String.Input("edited_caption", default="", optional=True, tooltip="What the edit should show; CLIP needs it."),
             ],
             outputs=[
-                io.String.Output("table", display_name="table", tooltip="The numbers, for people."),
+                io.String.Output("table", display_name="table", tooltip="The numbers for people, to be shown by 'Preview as Text'."),
                 io.String.Output("numbers", display_name="numbers", tooltip="The numbers as JSON: the mean, and each picture's own."),
             ],
         )

@@ -57,12 +57,12 @@ def named(pictures: Sequence[tuple[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def compared(example: Example, pictures: Mapping[str, Tensor], measures: HostMeasures | None, cell: int = 256) -> tuple[Tensor, str]:
-    """(the sheet (1, H, W, 3), the table as text) of pictures by name, each (B, H, W, C), of which the first counts."""
+    """(the sheet (1, H, W, 3), the table as Markdown) of pictures by name, each (B, H, W, C), of which the first counts."""
     progress = Progress(len(pictures))
     shown = {name: rgb(picture)[0] for name, picture in pictures.items()}
     found = compare(example, [], {}, measures or pixels_only(), shown, lambda done, total, name: progress.finished(done))
     page = sheet([strip(example, found)], cell)[None]
-    return page.to(comfy.model_management.intermediate_device()), table_of(found).text()
+    return page.to(comfy.model_management.intermediate_device()), table_of(found).markdown()
 
 
 def table_of(found: list[Compared]) -> Table:

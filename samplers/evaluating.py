@@ -73,7 +73,7 @@ class Wired(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """Plot and sheet as (1, H, W, 3), and the table as text."""
+    """Plot and sheet as (1, H, W, 3), and the table as Markdown."""
 
     plot: Tensor
     sheet: Tensor
@@ -174,7 +174,7 @@ def report(dataset: Dataset, settings: list[Setting], rows: list[Row], out: Path
     found = write(out, dataset, settings, rows, pictures=True)
     drawn = out / "plot.png"
     plot = open_picture(drawn) if drawn.is_file() else sheet([Strip(NO_PLOT, (Panel(None),))])[None]
-    return Evaluated(plot, open_picture(out / "sheet.png"), found.text() if dataset.benchmark else table(rows, _columns(rows)).text())
+    return Evaluated(plot, open_picture(out / "sheet.png"), (found if dataset.benchmark else table(rows, _columns(rows))).markdown())
 
 
 def _columns(rows: list[Row]) -> list[str]:

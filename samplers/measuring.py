@@ -108,9 +108,11 @@ def means(rows: Sequence[Row]) -> Row:
 
 
 def numbers_text(rows: Sequence[Row]) -> str:
-    """A line for each column, in words; the mean over several pictures."""
-    lines = [f"{COLUMNS[name].title}: {value:.4f}" for name, value in means(rows).items()]
-    return "\n".join([*lines, *([f"(means of {len(rows)} pictures)"] if len(rows) > 1 else [])])
+    """A Markdown table with a line for each column: its name and which way is better, and the mean over the pictures."""
+    arrows = {True: "↑", False: "↓"}
+    lines = [f"| {COLUMNS[name].title} {arrows[COLUMNS[name].higher_is_better]} | {value:.4f} |" for name, value in means(rows).items()]
+    head = "mean of " + (f"{len(rows)} edits" if len(rows) > 1 else "1 edit")
+    return "\n".join([f"| measure | {head} |", "| --- | ---: |", *lines])
 
 
 def numbers_json(rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ip2p.fit import rgb
 from ..ip2p.worlds.edits import KINDS
-from ..ip2p.worlds.judge import judge
+from ..ip2p.worlds.judge import Verdict, judge
 from ..ip2p.worlds.tasks import Task, random_task
 
 
@@ -38,11 +38,20 @@ def verdicts(image: Tensor, task: Any) -> tuple[bool, str, Tensor]:
     if not isinstance(task, Task):
         raise ValueError("There is no task here; wire the task of a 'Scene with a known answer' node.")
     found = [judge(picture.detach().float().cpu().numpy(), task) for picture in rgb(image)]
-    lines = [f"{'right' if one.right else 'wrong'}: {one.reason}" for one in found]
+    lines = [_said(one) for one in found]
     where = torch.from_numpy(np.stack([one.where for one in found]))
     where = F.interpolate(where[:, None], image.shape[1:3], mode="bilinear", align_corners=False)[:, 0]
     text = "\n".join(lines) if len(lines) == 1 else "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))
     return all(one.right for one in found), text, where.to(comfy.model_management.intermediate_device())
+
+
+def _said(verdict: Verdict) -> str:
+    """The verdict and its reason in a line."""
+    if verdict.right:
+        return f"right: {verdict.reason}"
+    if verdict.done:
+        return f"wrong: the edit was made, but not all else was kept: {verdict.reason}"
+    return f"wrong: the edit was not made{'' if verdict.kept else ', and not all else was kept'}: {verdict.reason}"
 
 
 def _tensor(array: np.ndarray) -> Tensor:

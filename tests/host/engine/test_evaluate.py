@@ -184,18 +184,17 @@ class TestCompare:
         )
         assert sheet.shape[0] == 1
         assert sheet.shape[2] > 4 * 64  # source, two edits, the answer
-        rows = {line.split("  ")[0]: line for line in table.splitlines()}
+        rows = {line.split("|")[1].strip(): line for line in table.splitlines()}
         assert "L1 to answer" in table.splitlines()[0]
         assert "0.000" in rows["half"]
 
     def test_a_task_brings_the_judge(self, call):
         source, answer, *_, task = call("IP2PScene", seed=3, kind="recolour", size=64)
         _, table = call("IP2PCompare", **self.told(source, image_1=answer, image_4=source, task=task, label_1="right one"))
-        head, first, second = table.splitlines()[:3]
-        assert head.split()[0] == "right"
-        assert first.startswith("right one")
-        assert "1.000" in first
-        assert second.startswith("edit 2")
+        head, _, first, second = table.splitlines()[:4]
+        assert head.startswith("|  | right")
+        assert first.startswith("| right one | 1.000 |")
+        assert second.startswith("| edit 2 | 0.000 |")
 
     def test_equal_labels_are_told_apart(self, call, source):
         _, table = call("IP2PCompare", **self.told(source, image_1=source, image_2=source, label_1="x", label_2="x"))

@@ -79,8 +79,8 @@ def test_measures_without_networks(call, question):
     assert found["mean"]["l1_source"] == pytest.approx(found["pictures"][1]["l1_source"] / 2)
     assert found["pictures"][1]["l1_target"] == 0
     assert found["pictures"][1]["l1_source_outside"] < 1e-3
-    assert "L1 to the target: " in table
-    assert "means of 2 pictures" in table
+    assert "| L1 to the target ↓ | " in table
+    assert "mean of 2 edits" in table
 
 
 def test_a_mask_of_another_picture_is_named(call, question):
