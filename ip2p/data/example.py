@@ -30,6 +30,8 @@ class Example:
     """(H, W), 1 where the edit may change the picture."""
     kind: str = ""
     judge: Judge | None = None
+    before: "tuple[Example, ...]" = ()
+    """Edits that are made first, each on the last one's result; `image` is then what the first of them starts from."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 Two published layouts: the Parquet files of the hub (dev and train), and the unpacked test set (or dev set) with `edit_turns.json`,
 `edit_sessions.json`, `global_descriptions.json` and `local_descriptions.json` beside `images/ID/ID-input.png`, `ID-mask1.png`,
-`ID-output1.png`. Every turn is an edit of its own, of the right picture of the turn before ("single turn" in the paper).
+`ID-output1.png`. Every turn is an edit of its own, of the right picture of the turn before ("single turn" in the paper), or, as sessions,
+all turns of a picture are made one after another and the last result is compared with the last right picture ("multi-turn").
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from .folder import leave_out
 from .opening import decoded, file_image, grey_mask, limited, picture_file, same_size
 from .parquet import Rows, column_names
 
-BENCHMARK = "magicbrush"
+BENCHMARK, SESSIONS = "magicbrush", "magicbrush_sessions"
 TURNS = "edit_turns.json"
 TEXTS, PICTURES = ("img_id", "turn_index", "instruction"), ("source_img", "mask_img", "target_img")
 WHITE = 0.99
@@ -33,6 +35,25 @@ def opened(folder: Path, size: int = 0, skip: bool = False) -> Dataset:
     """All turns of a folder. Raises DataError."""
     home = _home(folder)
     return _unpacked(home, size, skip) if home else _hub(folder, size, skip)
+
+
+def sessions(folder: Path, size: int = 0, skip: bool = False) -> Dataset:
+    """The turns of each picture as one example. Raises DataError."""
+    if not fits(folder):
+        raise DataError(f"{folder} is not laid out as MagicBrush, the only data with sessions: name its folder.")
+    turns = opened(folder, size, skip)
+    numbers: dict[str, list[int]] = {}
+    for number, turn in enumerate(turns):
+        numbers.setdefault(turn.id.split("-")[0], []).append(number)
+    names = list(numbers)
+
+    def make(number: int) -> Example:
+        *before, last = (turns[turn] for turn in numbers[names[number]])
+        first = before[0] if before else last
+        name, kind = f"{names[number]}-session", f"{len(before) + 1} turns"
+        return replace(last, id=name, kind=kind, image=first.image, caption=first.caption, mask=None, before=tuple(before))
+
+    return Dataset(f"{turns.name}, sessions", len(names), make, SESSIONS, turns.skipped)
 
 
 def _home(folder: Path) -> Path | None:

@@ -14,8 +14,9 @@ def open_dataset(spec: str, count: int = 0, size: int = 0, skip: bool = False) -
 
     "world" (or "world:recolour,add"): procedural scenes. "photos" (or "photos:FOLDER_OR_TAR"): formulas on photos, asked for in held-out
     words. "probes": the known limits on the world. Anything else is a folder: MagicBrush, the Emu Edit test set or PIE-Bench as they are
-    published, or a plain one. `count` takes the first so many (0: all; 200 of the world), `size` limits the long side in pixels (0: as
-    they are; 256 for the world and photos), `skip` leaves out bad lines, told in `Dataset.skipped`. Raises DataError.
+    published, or a plain one; "sessions:FOLDER" is MagicBrush's multi-turn setting. `count` takes the first so many (0: all; 200 of the
+    world), `size` limits the long side in pixels (0: as they are; 256 for the world and photos), `skip` leaves out bad lines, told in
+    `Dataset.skipped`. Raises DataError.
     """
     if count < 0 or size < 0:
         raise DataError(f"A count of {count} and a size of {size} can't be had: use 0 (all, as they are) or more.")
@@ -33,8 +34,14 @@ def open_dataset(spec: str, count: int = 0, size: int = 0, skip: bool = False) -
         from .world import open_world
 
         return open_world(LIMITS, count, size, "probes")
-    found = _folder(Path(spec).expanduser(), size, skip)
+    found = _sessions(rest, size, skip) if name == "sessions" and rest else _folder(Path(spec).expanduser(), size, skip)
     return replace(found, length=min(count, len(found))) if count else found
+
+
+def _sessions(folder: str, size: int, skip: bool) -> Dataset:
+    from .magicbrush import sessions
+
+    return sessions(Path(folder).expanduser(), size, skip)
 
 
 def _folder(folder: Path, size: int, skip: bool) -> Dataset:

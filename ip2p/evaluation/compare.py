@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data.example import Example
 from ..pictures import open_picture
 from .rows import Row
-from .run import EditFunction, Measure, picture_path, prepare, score
+from .run import EditFunction, Measure, in_turn, picture_path, prepare, score
 from .settings import NAMES, Setting
 from .sheet import Panel, Strip, sheet
 
@@ -79,7 +79,7 @@ def _job(editors: Mapping[str, EditFunction], example: Example, setting: Setting
         raise ValueError(f"There is no editor for {NAMES[setting.editor]}: name the model it needs, or leave it out.")
     edit = editors[setting.editor]
     prepare(edit)
-    return lambda: edit(example, setting)
+    return lambda: in_turn(edit, example, setting)
 
 
 def _good(numbers: Mapping[str, float]) -> bool | None:

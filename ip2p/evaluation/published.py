@@ -11,7 +11,8 @@ from .intervals import Mean
 from .rows import Row, RunError
 from .table import Line, Table, table
 
-MAGICBRUSH = "Zhang et al. 2023, MagicBrush, arXiv 2306.10012, Table 2 (single turn)"
+MAGICBRUSH = "Zhang et al. 2023, MagicBrush, arXiv 2306.10012, mask-free table, single turn"
+SESSIONS = "Zhang et al. 2023, MagicBrush, arXiv 2306.10012, mask-free table, multi-turn"
 EMU_EDIT = "Sheynin et al. 2023, Emu Edit, arXiv 2311.10089, table of the Emu Edit test set, as UniReal (arXiv 2412.07774) prints it"
 PNP = "Ju et al. 2024, PnP Inversion, arXiv 2310.01506, Table 1"
 
@@ -35,16 +36,22 @@ class Benchmark:
     note: str
 
 
+MAGICBRUSH_COLUMNS = (
+    Column("L1 ↓", "l1_target"),
+    Column("L2 ↓", "l2_target"),
+    Column("CLIP-I ↑", "clip_image_target"),
+    Column("DINO ↑", "dino_target"),
+    Column("CLIP-T ↑", "clip_text"),
+)
+MAGICBRUSH_NOTE = (
+    "The authors' script: CLIP ViT-B/32 and DINO ViT-S/16 on the middle square, the caption of CLIP-T is the local description, "
+    "100 steps at text scale 7.5 and image scale 1.5."
+)
+
 BENCHMARKS = {
     "magicbrush": Benchmark(
         "MagicBrush test set, single turn",
-        (
-            Column("L1 ↓", "l1_target"),
-            Column("L2 ↓", "l2_target"),
-            Column("CLIP-I ↑", "clip_image_target"),
-            Column("DINO ↑", "dino_target"),
-            Column("CLIP-T ↑", "clip_text"),
-        ),
+        MAGICBRUSH_COLUMNS,
         (
             ("Open-Edit", (0.1430, 0.0431, 0.8381, 0.7632, 0.2610), MAGICBRUSH),
             ("VQGAN-CLIP", (0.2200, 0.0833, 0.6751, 0.4946, 0.3879), MAGICBRUSH),
@@ -56,8 +63,23 @@ BENCHMARKS = {
             ("InstructPix2Pix", (0.1122, 0.0371, 0.8524, 0.7428, 0.2764), MAGICBRUSH),
             ("InstructPix2Pix, fine-tuned on MagicBrush", (0.0625, 0.0203, 0.9332, 0.8987, 0.2781), MAGICBRUSH),
         ),
-        "The authors' script: CLIP ViT-B/32 and DINO ViT-S/16 on the middle square, the caption of CLIP-T is the local description, "
-        "100 steps at text scale 7.5 and image scale 1.5.",
+        MAGICBRUSH_NOTE,
+    ),
+    "magicbrush_sessions": Benchmark(
+        "MagicBrush test set, multi-turn",
+        MAGICBRUSH_COLUMNS,
+        (
+            ("Open-Edit", (0.1655, 0.0550, 0.8038, 0.6835, 0.2527), SESSIONS),
+            ("VQGAN-CLIP", (0.2471, 0.1025, 0.6606, 0.4592, 0.3845), SESSIONS),
+            ("SD-SDEdit", (0.1616, 0.0602, 0.7933, 0.6212, 0.2694), SESSIONS),
+            ("Text2LIVE", (0.0989, 0.0284, 0.8795, 0.7926, 0.2716), SESSIONS),
+            ("Null-text inversion", (0.1057, 0.0335, 0.8468, 0.7529, 0.2710), SESSIONS),
+            ("HIVE", (0.1521, 0.0557, 0.8004, 0.6463, 0.2673), SESSIONS),
+            ("HIVE, fine-tuned on MagicBrush", (0.0966, 0.0365, 0.8785, 0.7891, 0.2796), SESSIONS),
+            ("InstructPix2Pix", (0.1584, 0.0598, 0.7924, 0.6177, 0.2726), SESSIONS),
+            ("InstructPix2Pix, fine-tuned on MagicBrush", (0.0964, 0.0353, 0.8924, 0.8273, 0.2754), SESSIONS),
+        ),
+        MAGICBRUSH_NOTE,
     ),
     "emu_edit": Benchmark(
         "Emu Edit test set",

@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -137,7 +138,7 @@ def _measured(
         if not opened:
             opened.update(source=example.image(), target=example.edited and example.edited(), mask=example.mask and example.mask())
         started = time.perf_counter()
-        result = edit(example, setting).detach().float().cpu()
+        result = in_turn(edit, example, setting).detach().float().cpu()
         seconds = time.perf_counter() - started
         numbers = score(example, opened, result, measures)
     except (ValueError, OSError, RuntimeError) as error:
@@ -148,6 +149,19 @@ def _measured(
     if out:
         save_picture(result, picture_path(out, example.id, setting))
     return Row(example.id, setting, numbers, seconds=seconds, **row)
+
+
+def in_turn(edit: EditFunction, example: Example, setting: Setting) -> Tensor:
+    """The edit of an example, after those that come before it, each of them on the result of the last."""
+    result: Tensor | None = None
+    for turn in (*example.before, example):
+        result = edit(turn if result is None else replace(turn, image=_held(result)), setting)
+    assert result is not None
+    return result
+
+
+def _held(picture: Tensor) -> Callable[[], Tensor]:
+    return lambda: picture
 
 
 @torch.no_grad()

@@ -12,6 +12,9 @@ from ip2p.data.example import DataError
 from ip2p.data.magicbrush import drawn_mask
 from ip2p.data.open import open_dataset
 from ip2p.data.pie_bench import decode_mask
+from ip2p.evaluation.editors import answer
+from ip2p.evaluation.run import in_turn
+from ip2p.evaluation.settings import Setting
 
 
 def same(tensor, array):
@@ -55,6 +58,35 @@ def test_magicbrush_of_the_hub(tmp_path, untouched):
         assert same(example.image(), layouts.pixels(100 * image + turn))
         assert same(example.edited(), layouts.pixels(100 * image + turn + 1))
         assert torch.equal(example.mask().bool(), torch.from_numpy(layouts.region()))
+
+
+@pytest.mark.parametrize("layout", ["unpacked", "hub"])
+def test_magicbrush_sessions_are_made_turn_by_turn(tmp_path, layout):
+    if layout == "hub":
+        layouts.magicbrush_parquet(tmp_path / "dev-00000-of-00001.parquet", images=(12,), turns=2)
+    else:
+        layouts.magicbrush_folder(tmp_path, sessions=((12, 2),))
+    (session,) = open_dataset(f"sessions:{tmp_path}")
+    assert (session.id, session.kind, session.instruction) == ("12-session", "2 turns", "edit 12 turn 2")
+    assert same(session.image(), layouts.pixels(1200))
+    assert same(session.edited(), layouts.pixels(1202))
+    seen = []
+
+    def edit(example, setting):
+        seen.append((example.instruction, example.image()))
+        return 1 - example.image()
+
+    result = in_turn(edit, session, Setting("ip2p"))
+    assert [instruction for instruction, _ in seen] == ["edit 12 turn 1", "edit 12 turn 2"]
+    assert same(seen[0][1], layouts.pixels(1200))
+    assert torch.equal(seen[1][1], 1 - seen[0][1]), "the second turn starts from the first one's result"
+    assert torch.equal(result, 1 - (1 - seen[0][1]))
+    assert same(in_turn(answer, session, Setting("answer")), layouts.pixels(1202))
+
+
+def test_only_magicbrush_has_sessions(tmp_path):
+    with pytest.raises(DataError, match="is not laid out as MagicBrush"):
+        open_dataset(f"sessions:{layouts.plain(tmp_path)}")
 
 
 def test_a_drawn_mask_does_not_take_the_pictures_own_white():
