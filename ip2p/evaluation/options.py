@@ -41,7 +41,12 @@ def _metric_arguments(add: Add) -> None:
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `evaluate`."""
     add = parser.add_argument
-    add("--data", default="world", metavar="SPEC", help="world (default), photos, photos:FOLDER, probes, or a folder (see the docs)")
+    add(
+        "--data",
+        default="world",
+        metavar="SPEC",
+        help="world (default), photos, photos:FOLDER, probes, a folder, or sessions:FOLDER (see the docs)",
+    )
     add("--out", type=Path, required=True, metavar="DIR", help="where results go; the same command goes on where it stopped")
     add("--count", type=int, default=0, metavar="N", help="only the first N examples (default 0: all; 200 of the world)")
     add("--size", type=int, default=0, metavar="PX", help="long side of the data's pictures (default 0: as they are)")
