@@ -28,7 +28,7 @@ from ip2p.worlds.alternatives import alternatives  # noqa: E402
 from ip2p.worlds.chance import random_edit  # noqa: E402
 from ip2p.worlds.drawing import draw  # noqa: E402
 from ip2p.worlds.edits import KINDS, touched  # noqa: E402
-from ip2p.worlds.judge import judge  # noqa: E402
+from ip2p.worlds.judge import features, judge  # noqa: E402
 from ip2p.worlds.tasks import Task, random_task  # noqa: E402
 
 FIRST_SEED = 100_000
@@ -113,24 +113,24 @@ def _more(task: Task, rng: np.random.Generator) -> Picture | None:
     for _ in range(50):
         edit = random_edit(done, str(rng.choice(["replace", "recolour", "add", "remove", "background", "season", "weather", "time"])), rng)
         if edit is not None and not touched(edit) & touched(task.edit):
-            picture = draw(edit.apply(done), task.size).picture
-            if np.abs(picture - task.answer()).mean() > VISIBLE:
-                return picture
+            more = edit.apply(done)
+            if features(more).apart(features(done)).mean() > VISIBLE:
+                return draw(more, task.size).picture
     return None
 
 
-VISIBLE = 0.002
-"""Least mean difference of a further edit from the right answer: a black thing may be invisible at night."""
+VISIBLE = 0.005
+"""Least mean distance of a further edit from the right answer: what is black may be invisible at night, or in a sketch."""
 
 
 def _patched(picture: Picture, rng: np.random.Generator) -> Picture:
-    """A piece of the picture, an eighth of the side or more, put where it does not belong."""
+    """A piece of the picture, a fifth of the side or more, put where it does not belong."""
     size = len(picture)
-    side = int(rng.uniform(0.125, 0.25) * size)
+    side = int(rng.uniform(0.18, 0.3) * size)
     for _ in range(100):
         a, b, c, d = rng.integers(0, size - side, 4)
         piece, place = picture[a : a + side, b : b + side], picture[c : c + side, d : d + side]
-        if np.abs(piece - place).mean() > 0.12:
+        if np.abs(piece - place).mean() > 0.2:
             break
     out = picture.copy()
     out[c : c + side, d : d + side] = piece

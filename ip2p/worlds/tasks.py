@@ -81,7 +81,7 @@ def random_task(seed: int, kinds: Sequence[str] = KINDS, size: int = 256) -> Tas
         raise ValueError(f"No kind of edit is named; use some of {', '.join(KINDS)}.")
     from .judge import tellable
 
-    rng = np.random.default_rng([seed, *(len(kind) for kind in kinds)])
+    rng = np.random.default_rng([seed, *"+".join(kinds).encode()])
     for _ in range(TRIES):
         scene = random_scene(rng)
         edit = random_edit(scene, str(rng.choice(list(kinds))), rng)
