@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..ip2p.data.example import Dataset
 from ..ip2p.data.open import open_dataset
-from ..ip2p.evaluation import editors
+from ..ip2p.evaluation import editors, plot
 from ..ip2p.evaluation.compare import SHOWN
 from ..ip2p.evaluation.report import write
 from ..ip2p.evaluation.rows import Row, RunError
@@ -29,7 +29,6 @@ from .progress import Progress
 BASELINES = ("nothing", "answer")
 COLUMNS = 6
 """Columns of the table that a node shows; the files have all."""
-NO_PLOT = "Nothing was measured that makes a plot: give a CLIP, or data with right answers."
 
 
 @dataclass(frozen=True)
@@ -104,22 +103,15 @@ def run(
         settings = [setting for setting in settings if setting.editor != "answer"]
     measures = measures or pixels_only()
     shared: dict[str, Any] = {"sampler": sampler, "scheduler": scheduler, "size": size}
-    told = {"data": dataset.name, "editor": identity(editor.model), "measures": measures.identity, **shared}
-    if any(setting.editor == "sdedit" for setting in settings):
-        told["text_to_image"] = identity(general.model)
+    models = {"editor": identity(editor.model), "text_to_image": identity(general.model)}
+    told = {"data": dataset.name, **models, "measures": measures.identity, **shared}
     progress = Progress(len(dataset) * len(settings))
     functions = edit_functions(HostModel(*editor, **shared), HostModel(*general, **shared), progress)
-    rows = evaluate(
-        dataset,
-        settings,
-        functions,
-        measures,
-        out,
-        on_progress=lambda done, total, row: progress.finished(done),
-        stop=_stop,
-        conditions=told,
-        pictures=True,
-    )
+
+    def show(done: int, total: int, row: Row) -> None:
+        progress.finished(done)
+
+    rows = evaluate(dataset, settings, functions, measures, out, show, _stop, told, pictures=True)
     return report(dataset, settings, rows, out)
 
 
@@ -172,9 +164,19 @@ def report(dataset: Dataset, settings: list[Setting], rows: list[Row], out: Path
     if edits and all(row.error for row in edits):
         raise RunError(f"Not one edit could be made, the first because: {edits[0].error}")
     found = write(out, dataset, settings, rows, pictures=True)
-    drawn = out / "plot.png"
-    plot = open_picture(drawn) if drawn.is_file() else sheet([Strip(NO_PLOT, (Panel(None),))])[None]
-    return Evaluated(plot, open_picture(out / "sheet.png"), (found if dataset.benchmark else table(rows, _columns(rows))).markdown())
+    return Evaluated(
+        _drawn(rows, dataset.name)[None],
+        open_picture(out / "sheet.png"),
+        (found if dataset.benchmark else table(rows, _columns(rows))).markdown(),
+    )
+
+
+def _drawn(rows: list[Row], title: str) -> Tensor:
+    """The plot (H, W, 3), or a page that says why there is none."""
+    try:
+        return plot.to_tensor(plot.figure(rows, title=title))
+    except RunError as reason:
+        return sheet([Strip(str(reason), (Panel(None),))], 512)
 
 
 def _columns(rows: list[Row]) -> list[str]:

@@ -114,6 +114,15 @@ def test_cancelling_keeps_what_is_done(evaluate, results):
     assert len(lines(results)) == 15
 
 
+def test_more_settings_join_those_that_are_there(evaluate, results):
+    evaluate(count=1, sdedit_strengths="", baselines=False)
+    before = lines(results)
+    table = evaluate(count=2, image_scales="1.5", sdedit_strengths="0.3, 0.9")[2]
+    assert lines(results)[: len(before)] == before
+    assert len(lines(results)) == len(before) + 9  # two examples by five settings, of which one edit was there
+    assert table.count("SDEdit") == 2
+
+
 def test_results_of_another_model_are_not_mixed(evaluate, results, editor):
     evaluate(count=1)
     changed = editor.model.clone()
@@ -145,6 +154,18 @@ def test_the_world_and_the_probes_are_judged(evaluate, results):
     assert all(word in table for word in ("right", "done", "kept"))
     table = evaluate(data="probes", source="", count=1, image_scales="1.5", sdedit_strengths="", name="probes")[2]
     assert "Right answer" in table
+
+
+def test_data_without_answers_gets_a_page_instead_of_a_plot(evaluate, folder, tmp_path, results):
+    place = tmp_path / "plain"
+    place.mkdir()
+    (place / "0.png").write_bytes((folder / "0.png").read_bytes())
+    (place / "metadata.jsonl").write_text(json.dumps({"image": "0.png", "instruction": "make it dark"}))
+    plot, _, table = evaluate(source=str(place), sdedit_strengths="")
+    assert plot.shape[-1] == 3
+    assert plot.mean() > 0.8, "white, with a sentence"
+    assert "L1 to source" in table
+    assert "Right answer" not in table
 
 
 @pytest.mark.parametrize(
