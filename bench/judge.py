@@ -97,10 +97,9 @@ def wrong_pictures(task: Task, rng: np.random.Generator) -> Iterator[tuple[str, 
             "on another thing, or another edit" if elsewhere else "another edit",
             draw(others[rng.integers(len(others))], task.size).picture,
         )
-    more = _more(task, rng)
-    if more is not None:
-        yield "something else changed too", more
-    yield "a patch pasted in", _patched(answer, rng)
+    for name, picture in (("something else changed too", _more(task, rng)), ("a patch pasted in", _patched(answer, rng))):
+        if picture is not None:
+            yield name, picture
     sigma = rng.uniform(0.012, 0.025) * task.size
     yield "blurred", ndimage.gaussian_filter(answer, (sigma, sigma, 0))
     angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.06) * task.size
@@ -123,18 +122,22 @@ VISIBLE = 0.005
 """Least mean distance of a further edit from the right answer: what is black may be invisible at night, or in a sketch."""
 
 
-def _patched(picture: Picture, rng: np.random.Generator) -> Picture:
-    """A piece of the picture, a fifth of the side or more, put where it does not belong."""
+def _patched(picture: Picture, rng: np.random.Generator) -> Picture | None:
+    """A piece of the picture, a fifth of the side or more, put where other colours belong; None where all of it is of one colour."""
     size = len(picture)
     side = int(rng.uniform(0.18, 0.3) * size)
     for _ in range(100):
         a, b, c, d = rng.integers(0, size - side, 4)
         piece, place = picture[a : a + side, b : b + side], picture[c : c + side, d : d + side]
-        if np.abs(piece - place).mean() > 0.2:
-            break
-    out = picture.copy()
-    out[c : c + side, d : d + side] = piece
-    return out
+        if np.abs(piece.mean((0, 1)) - place.mean((0, 1))).mean() > PATCH:
+            out = picture.copy()
+            out[c : c + side, d : d + side] = piece
+            return out
+    return None
+
+
+PATCH = 0.15
+"""Least difference of the mean colours of a patch and of what it covers."""
 
 
 def _jpeg(picture: Picture) -> Picture:

@@ -26,6 +26,8 @@ MEASURING = {
     "compare": "one picture and several editors, or any pictures, on one sheet with numbers",
     "measure": "how far two pictures are apart",
     "probe": "ask for what the method is known not to do, or look for bias",
+    "world": "draw scenes of the world, edits of them and the right answers",
+    "judge": "say of edited scenes of the world whether they are right",
 }
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command speaks to its user
-"""The commands `evaluate`, `compare`, `measure` and `probe`: progress, and results as files and a table."""
+"""The commands `evaluate`, `compare`, `measure` and `probe` (and, from `world_cli`, `world` and `judge`): results as files and tables."""
 
 import argparse
 import logging
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import options as options_of
+from . import world_cli
 from .settings import FIGURE_8, Setting, grid, numbers
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         "compare": (options_of.compare_arguments, run_compare),
         "measure": (options_of.measure_arguments, run_measure),
         "probe": (options_of.probe_arguments, run_probe),
+        "world": (world_cli.world_arguments, world_cli.run_world),
+        "judge": (world_cli.judge_arguments, world_cli.run_judge),
     }[name]
     arguments(parser)
     parser.set_defaults(run=run)

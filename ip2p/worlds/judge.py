@@ -8,7 +8,7 @@ on other seeds than those on which `bench/judge.py` measures how often the judge
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from PIL import Image
@@ -109,8 +109,9 @@ class Features:
         return np.linalg.norm(self.colour - other.colour, axis=-1) + EDGE_WEIGHT * np.abs(self.edges - other.edges)
 
 
+@lru_cache(maxsize=128)
 def features(scene: Scene, size: int = COARSE) -> Features:
-    """The features of a scene's picture."""
+    """The features of a scene's picture; kept, because several pictures are often judged for one task."""
     return Features(draw(scene, size).picture)
 
 

@@ -70,7 +70,10 @@ def test_swap_and_count_and_zoom():
     assert {(thing.shape, thing.side) for thing in swapped.things} == {("ball", "right"), ("cube", "left"), ("kite", "left")}
     assert Zoom(2.0).apply(SCENE).zoom == 2
     two = answers(SCENE, Count(SKY, 2))
-    assert [sorted(thing.side for thing in scene.things if thing.shape == "kite") for scene in two] == [["left", "middle"], ["left", "right"]]
+    assert [sorted(thing.side for thing in scene.things if thing.shape == "kite") for scene in two] == [
+        ["left", "middle"],
+        ["left", "right"],
+    ]
 
 
 @pytest.mark.parametrize(
