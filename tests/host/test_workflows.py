@@ -87,7 +87,7 @@ def test_editors_are_compared_on_one_sheet(client, object_info):
     (sheet,) = map(pixels, client.pictures(outputs))
     assert sheet.shape[1] > 5 * 256
     (table,) = texts(outputs)
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["Ours, 30 steps", "Ours, 12 steps", "SDEdit, strength 0.6"]
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["Ours, 30 steps", "Ours, 12 steps", "SDEdit, strength 0.4"]
 
 
 def test_an_evaluation_is_kept_and_queued_again_costs_nothing(client, object_info, server):
