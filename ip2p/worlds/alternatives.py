@@ -136,20 +136,33 @@ def _copies(scene: Scene, edit: Swap) -> Iterator[Wrong]:
     yield from (("one of them is gone", Remove(slot).apply(right)) for slot in (edit.one, edit.other))
 
 
-def strays(right: Scene, edit: Edit) -> list[Wrong]:
-    """Scenes that are as asked but for one more thing, or one attribute of the whole picture, that the edit does not name."""
-    named, out = touched(edit), []
-    for thing in right.things:
-        if thing.slot in named:
-            continue
-        said = f"the {described(thing)}"
-        out.append((f"{said} is gone", Remove(thing.slot).apply(right)))
-        out += [(f"{said} became {colour}", Recolour(thing.slot, colour).apply(right)) for colour in COLOURS if colour != thing.colour]
-        out += [(f"{said} became {word}", Rematerial(thing.slot, word).apply(right)) for word in MATERIALS if word != thing.material]
-        shapes = [shape for shape in shapes_for(thing.flies) if shape != thing.shape]
-        out += [(f"{said} became a {shape}", Replace(thing.slot, shape).apply(right)) for shape in shapes]
-    for kind, (attribute, values) in WHOLE.items():
-        if kind not in named and kind != "style":
-            others = [value for value in values if value != getattr(right, attribute)]
-            out += [(f"the {attribute} became {value}", Whole(kind, value).apply(right)) for value in others]
-    return out
+def strays(right: Scene, edit: Edit) -> dict[str, list[Wrong]]:
+    """Scenes that are as asked but for one thing more that the edit does not name: a "whole" attribute of the picture, a "thing" that is
+    gone or of another colour or shape, or a thing's "material"."""
+    named = touched(edit)
+    others = [thing for thing in right.things if thing.slot not in named]
+    kinds = [kind for kind in WHOLE if kind not in named and kind != "style"]
+    return {
+        "whole": [one for kind in kinds for one in _swerves(right, kind)],
+        "thing": [one for thing in others for one in _altered(right, thing)],
+        "material": [
+            (f"the {described(thing)} became {material}", Rematerial(thing.slot, material).apply(right))
+            for thing in others
+            for material in MATERIALS
+            if material != thing.material
+        ],
+    }
+
+
+def _swerves(right: Scene, kind: str) -> Iterator[Wrong]:
+    attribute, values = WHOLE[kind]
+    there = getattr(right, attribute)
+    yield from ((f"the {attribute} became {value}", Whole(kind, value).apply(right)) for value in values if value != there)
+
+
+def _altered(right: Scene, thing: Thing) -> Iterator[Wrong]:
+    said = f"the {described(thing)}"
+    yield f"{said} is gone", Remove(thing.slot).apply(right)
+    yield from ((f"{said} became {colour}", Recolour(thing.slot, colour).apply(right)) for colour in COLOURS if colour != thing.colour)
+    shapes = [shape for shape in shapes_for(thing.flies) if shape != thing.shape]
+    yield from ((f"{said} became a {shape}", Replace(thing.slot, shape).apply(right)) for shape in shapes)

@@ -30,8 +30,8 @@ EDGE_BLUR = 0.7
 EDGE_WEIGHT = 1.5
 INSTEAD = 1.35
 """How much nearer than to the right answer a picture must be to a wrong one to count as that."""
-STRAY = 2.0
-"""The same for a scene with something changed that the instruction does not name; there are ten times as many."""
+STRAY = {"whole": 1.3, "thing": 1.7, "material": 2.3}
+"""The same for a scene with something changed that the instruction does not name: the finer, the more like an autoencoder's own error."""
 SEEN = 0.005
 """Least mean distance at which such a change is looked for by comparing scenes; smaller ones are found by windows, if at all."""
 
@@ -40,7 +40,7 @@ WINDOW = 0.12
 WINDOW_BLUR = 2 / 128
 ALLOWED, PER_EDGE = 0.05, 0.3
 """What a window may differ by: a little everywhere, and more where the right answer has strong edges ..."""
-EXCESS, INSIDE = 2.5, 4.0
+EXCESS, INSIDE = 3.2, 5.0
 """... this many times over, outside the mask and inside it."""
 QUIET, LOUD = 0.015, 4.5
 """And no window may differ `LOUD` times as much as the picture does on the whole (its median, and `QUIET` for a perfect one)."""
@@ -136,7 +136,8 @@ def judge(picture: np.ndarray, task: Task) -> Verdict:
     excess = windows(fine, right) / np.where(mask & (mask.mean() < WHOLE), INSIDE, EXCESS)
     if not wrong and (excess > 1)[mask].any() and mask.mean() < WHOLE:
         wrong = "it is not what was asked"
-    spoilt = [_moved(fine, right), _blur(fine, right), taken_for(coarse, answer, strays(answer, task.edit), STRAY, SEEN)]
+    spoilt = [_moved(fine, right), _blur(fine, right)]
+    spoilt += [taken_for(coarse, answer, scenes, STRAY[how], SEEN) for how, scenes in strays(answer, task.edit).items()]
     beyond = excess > 1 if mask.mean() >= WHOLE else (excess > 1) & ~grown(mask, WINDOW / 2 * task.size)
     if beyond.any():
         spoilt.append(_place(beyond, excess))
