@@ -1,4 +1,4 @@
-"""How often the world's judge is right about right pictures and about wrong ones: `python bench/judge.py [--count N] [--size 128]`.
+"""How often the world's judge is right about right pictures and about wrong ones: `python bench/judge.py [--count N] [--size 256]`.
 
 For every task the right picture is shown to it as drawn, after JPEG, and after the embedded editor's autoencoder; then pictures that are
 wrong in one way each, as drawn and after the autoencoder. The thresholds of the judge were set on seeds below 100,000; the tasks here
@@ -57,8 +57,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=220, help="tasks, spread evenly over the kinds of edit")
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures")
+    parser.add_argument("--count", type=int, default=77, help="tasks, spread evenly over the kinds of edit")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="the first task's seed")
     parser.add_argument("--model", default="embedded", help="the checkpoint whose autoencoder the pictures go through")
     parser.add_argument("--verbose", action="store_true", help="name every mistake")
