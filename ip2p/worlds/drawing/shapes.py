@@ -4,14 +4,14 @@ Coordinates of a shape: `u` to the right and `v` down, both about -1..1; what st
 from: -1 left, 1 right.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from . import distance
 from .canvas import Array, Colour
 from .fields import bump, ramp
+from .parts import Part, detail, flat, turned
 
 CREAM: Colour = (0.96, 0.91, 0.80)
 DARK: Colour = (0.20, 0.19, 0.23)
@@ -19,44 +19,7 @@ WOOD: Colour = (0.50, 0.34, 0.22)
 PANE: Colour = (0.60, 0.76, 0.88)
 
 
-@dataclass(frozen=True)
-class Part:
-    """`edge`: signed distance; `across`, `down`: the surface's normal (towards the right, downwards); `s`, `t`: coordinates of a pattern
-    on it, about -1..1. `tone` makes the thing's colour lighter (> 1) or darker; a part with a `colour` of its own has no pattern, and
-    one with a `lamp` gives light when it is dark."""
-
-    edge: Array
-    across: Array | float
-    down: Array | float
-    s: Array
-    t: Array
-    tone: Array | float = 1.0
-    colour: Colour | None = None
-    lamp: Colour | None = None
-
-
 Shape = Callable[[Array, Array, float], list[Part]]
-Corners = Sequence[tuple[float, float]]
-
-
-def _detail(edge: Array, colour: Colour, across: Array | float = 0.0, down: Array | float = -0.3, lamp: Colour | None = None) -> Part:
-    """A part with a colour of its own."""
-    return Part(edge, across, down, edge, edge, 1.0, colour, lamp)
-
-
-def _flat(u: Array, v: Array, corners: Corners, normal: tuple[float, float], tone: float = 1.0, skew: tuple[float, float] = (0, 0)) -> Part:
-    """A flat face; `skew` slants its pattern: s += skew[0] * v, t += skew[1] * u."""
-    return Part(distance.polygon(u, v, corners), normal[0], normal[1], u + skew[0] * v, v + skew[1] * u, tone)
-
-
-def _turned(u: Array, v: Array, half: Array, top: float, bottom: float, curve: float = 0.1, lean: Array | float = 0.0) -> Part:
-    """A solid of revolution: `half` its half width at each v, round at the foot; `lean` tilts its normals up or down."""
-    across = np.clip(u / np.maximum(half, 1e-3), -1, 1)
-    sag = curve * (1 - np.sqrt(np.clip(1 - across**2, 0, 1)))
-    slope = np.gradient(half[:, 0])[:, None] / max(float(v[1, 0] - v[0, 0]), 1e-6) if len(v) > 1 else 0.0
-    side = (np.abs(u) - half) / np.sqrt(1 + np.square(slope))
-    edge = np.maximum(np.maximum(side, top - v), v - bottom + sag)
-    return Part(edge, across * 0.95, lean + 0 * across, np.arcsin(across) / 1.2, v + sag * 0.8)
 
 
 def _swollen(u: Array, v: Array, edge: Array, depth: float) -> Part:
@@ -84,16 +47,16 @@ def cube(u: Array, v: Array, aside: float) -> list[Part]:
     side = [(0.42 * m, -0.38), (0.92 * m, -0.76), (0.92 * m, 0.60), (0.42 * m, 1.0)]
     top = [(-0.92 * m, -0.38), (-0.40 * m, -0.76), (0.92 * m, -0.76), (0.42 * m, -0.38)]
     return [
-        _flat(u, v, side, (0.8 * m, 0.0), 0.72, (0, 0.78 * m)),
+        flat(u, v, side, (0.8 * m, 0.0), 0.72, (0, 0.78 * m)),
         Part(distance.polygon(u, v, top), 0.0, -0.95, u + 1.3 * m * (v + 0.38), (v + 0.38) * 2.4 - 0.38, 1.12),
-        _flat(u, v, front, (-0.35 * m, 0.0), 1.0),
+        flat(u, v, front, (-0.35 * m, 0.0), 1.0),
     ]
 
 
 def cone(u: Array, v: Array, aside: float) -> list[Part]:
     """A pointed cone."""
     half = np.clip((v + 0.96) / 1.9 * 0.86, 0.001, 1)
-    return [_turned(u, v, half, -0.96, 1.0, 0.14, -0.25)]
+    return [turned(u, v, half, -0.96, 1.0, 0.14, -0.25)]
 
 
 def pyramid(u: Array, v: Array, aside: float) -> list[Part]:
@@ -101,17 +64,17 @@ def pyramid(u: Array, v: Array, aside: float) -> list[Part]:
     m = -aside
     edge = (0.30 * m, 1.0)
     lit, dark = [(0.0, -0.72), (-1.0 * m, 0.80), edge], [(0.0, -0.72), edge, (1.0 * m, 0.66)]
-    return [_flat(u, v, dark, (0.75 * m, 0.1), 0.62, (0, -0.48 * m)), _flat(u, v, lit, (-0.5 * m, -0.4), 1.08, (0, 0.15 * m))]
+    return [flat(u, v, dark, (0.75 * m, 0.1), 0.62, (0, -0.48 * m)), flat(u, v, lit, (-0.5 * m, -0.4), 1.08, (0, 0.15 * m))]
 
 
 def barrel(u: Array, v: Array, aside: float) -> list[Part]:
     """Bulging staves, three hoops, a lid."""
     middle = (v - 0.08) / 0.92
     half = 0.62 + 0.18 * (1 - middle**2) + 0 * v
-    body = _turned(u, v, half, -0.84, 1.0, 0.16)
+    body = turned(u, v, half, -0.84, 1.0, 0.16)
     sag = body.t - v
     hoops = [
-        _detail(np.maximum(np.abs(v + sag * 1.25 - at) - 0.055, body.edge - 0.015), (0.36, 0.36, 0.40), body.across)
+        detail(np.maximum(np.abs(v + sag * 1.25 - at) - 0.055, body.edge - 0.015), (0.36, 0.36, 0.40), body.across)
         for at in (-0.56, 0.12, 0.80)
     ]
     lid = distance.ellipse(u, v + 0.84, 0.63, 0.14)
@@ -123,7 +86,7 @@ def vase(u: Array, v: Array, aside: float) -> list[Part]:
     """A belly, a narrow neck and a flared lip."""
     belly = 0.30 + 0.45 * ramp(v, -0.55, 0.12) * ramp(v, 1.35, 0.15) - 0.06 * ramp(v, 0.85, 1.0)
     half = belly + 0.16 * ramp(v, -0.66, -0.90) - 0.04 * bump(v, -0.58, 0.25)
-    body = _turned(u, v, half, -0.88, 1.0, 0.12, 0.25 * ramp(v, 0.2, 1.0) - 0.25 * ramp(v, 0.2, -0.4))
+    body = turned(u, v, half, -0.88, 1.0, 0.12, 0.25 * ramp(v, 0.2, 1.0) - 0.25 * ramp(v, 0.2, -0.4))
     rim = distance.ellipse(u, v + 0.88, 0.46, 0.11)
     mouth = distance.ellipse(u, v + 0.87, 0.37, 0.07)
     return [body, Part(rim, 0.0, -0.8, u, v, 1.15), Part(mouth, 0.0, 0.4, u, v, 0.35)]
@@ -132,12 +95,12 @@ def vase(u: Array, v: Array, aside: float) -> list[Part]:
 def mushroom(u: Array, v: Array, aside: float) -> list[Part]:
     """A domed cap in the thing's colour on a pale stem."""
     half = 0.26 + 0.12 * ramp(v, 0.2, 1.0) + 0 * v
-    stem = _turned(u, v, half, -0.1, 1.0, 0.10)
+    stem = turned(u, v, half, -0.1, 1.0, 0.10)
     gills = distance.ellipse(u, v - 0.16, 0.86, 0.18)
     dome = np.maximum(distance.ellipse(u, v - 0.16, 0.98, 1.02), v - 0.16 - 0.10 * np.sqrt(np.clip(1 - u**2, 0, 1)))
     x, y = u / 0.98, (v - 0.16) / 1.02
     cap = Part(dome, x, y, np.arcsin(np.clip(x, -1, 1)) / 1.2, y * 1.1 - 0.12 * (1 - x**2))
-    return [_detail(stem.edge, (0.95, 0.90, 0.80), stem.across), _detail(gills, (0.72, 0.62, 0.52)), cap]
+    return [detail(stem.edge, (0.95, 0.90, 0.80), stem.across), detail(gills, (0.72, 0.62, 0.52)), cap]
 
 
 def umbrella(u: Array, v: Array, aside: float) -> list[Part]:
@@ -153,7 +116,7 @@ def umbrella(u: Array, v: Array, aside: float) -> list[Part]:
     dome = np.maximum(distance.ellipse(u, v - 0.10, 0.98, 0.98), hem)
     seam = 1 - 0.30 * bump(turn - np.round(turn - 0.5) - 0.5, 0, 0.13) * ramp(y, -1.0, -0.8)
     canopy = Part(dome, gore * 0.85, y * 0.8, turn / 2.5 * 1.25, y * 1.15, seam)
-    return [_detail(np.minimum(pole, hook), (0.36, 0.26, 0.20), u / 0.05), _detail(tip, (0.36, 0.26, 0.20)), canopy]
+    return [detail(np.minimum(pole, hook), (0.36, 0.26, 0.20), u / 0.05), detail(tip, (0.36, 0.26, 0.20)), canopy]
 
 
 def house(u: Array, v: Array, aside: float) -> list[Part]:
@@ -161,15 +124,15 @@ def house(u: Array, v: Array, aside: float) -> list[Part]:
     wall = [(-0.76, 1.0), (-0.76, -0.14), (0.0, -0.78), (0.76, -0.14), (0.76, 1.0)]
     left, right = ((-0.89, -0.10), (0.0, -0.86)), ((0.89, -0.10), (0.0, -0.86))
     chimney = distance.box(u - 0.48, v + 0.66, 0.11, 0.30)
-    body = _flat(u, v, wall, (0.3 * aside, -0.1))
+    body = flat(u, v, wall, (0.3 * aside, -0.1))
     shadow = 1 - 0.25 * ramp(np.abs(v + 0.86 - 0.86 * np.abs(u)), 0.36, 0.18)
     roofs = [Part(distance.segment(u, v, *side, 0.10), n * 0.5, -0.5, u, v, 0.55) for side, n in ((left, -1), (right, 1))]
     door = np.maximum(distance.box(u, v - 0.72, 0.17, 0.38, 0.1), v - 1.0)
-    details = [_detail(door - 0.05, CREAM), _detail(door, WOOD), _detail(distance.circle(u - 0.09, v - 0.74, 0.03), (0.9, 0.8, 0.4))]
+    details = [detail(door - 0.05, CREAM), detail(door, WOOD), detail(distance.circle(u - 0.09, v - 0.74, 0.03), (0.9, 0.8, 0.4))]
     for x in (-0.46, 0.46):
         pane = distance.box(u - x, v - 0.30, 0.145, 0.17, 0.02)
         bars = np.maximum(pane, np.minimum(np.abs(u - x), np.abs(v - 0.30)) - 0.022)
-        details += [_detail(pane - 0.05, CREAM), _detail(pane, PANE, lamp=(1.0, 0.82, 0.42)), _detail(bars, CREAM)]
+        details += [detail(pane - 0.05, CREAM), detail(pane, PANE, lamp=(1.0, 0.82, 0.42)), detail(bars, CREAM)]
     return [Part(chimney, 0.3 * aside, 0.0, u, v, 0.62), Part(body.edge, body.across, body.down, u, v, shadow), *roofs, *details]
 
 
@@ -183,12 +146,12 @@ def tent(u: Array, v: Array, aside: float) -> list[Part]:
     pole = distance.segment(u, v, (-0.28 * m, -0.96), (-0.28 * m, 1.0), 0.028)
     rope = distance.segment(u, v, (0.52 * m, -0.62), (0.99 * m, 0.98), 0.014)
     return [
-        _detail(rope, (0.75, 0.68, 0.55)),
-        _detail(pole, WOOD),
-        _flat(u, v, side, (0.6 * m, -0.35), 0.78, (-0.3 * m, -0.2 * m)),
-        _flat(u, v, front, (-0.4 * m, -0.2), 1.05),
-        _detail(distance.polygon(u, v, gap), (0.16, 0.13, 0.16), lamp=(0.95, 0.68, 0.32)),
-        _flat(u, v, flap, (-0.7 * m, -0.2), 0.82),
+        detail(rope, (0.75, 0.68, 0.55)),
+        detail(pole, WOOD),
+        flat(u, v, side, (0.6 * m, -0.35), 0.78, (-0.3 * m, -0.2 * m)),
+        flat(u, v, front, (-0.4 * m, -0.2), 1.05),
+        detail(distance.polygon(u, v, gap), (0.16, 0.13, 0.16), lamp=(0.95, 0.68, 0.32)),
+        flat(u, v, flap, (-0.7 * m, -0.2), 0.82),
     ]
 
 
@@ -200,21 +163,21 @@ def car(u: Array, v: Array, aside: float) -> list[Part]:
     arches = np.minimum(distance.circle(u + 0.54, v - 0.77, 0.26), distance.circle(u - 0.54, v - 0.77, 0.26))
     swell = _swollen(u, v, whole, 0.35)
     shell = Part(np.maximum(whole, -arches), swell.across * 0.8, swell.down * 0.8, u, v, 1 - 0.12 * ramp(v, 0.5, 0.75))
-    parts = [shell, _detail(np.maximum(arches - 0.02, v - 0.76), (0.10, 0.10, 0.12))]
+    parts = [shell, detail(np.maximum(arches - 0.02, v - 0.76), (0.10, 0.10, 0.12))]
     for corners in (
         [(-0.48, 0.08), (-0.36, -0.35), (-0.11, -0.35), (-0.11, 0.08)],
         [(0.05, 0.08), (0.05, -0.35), (0.22, -0.35), (0.43, 0.08)],
     ):
-        parts.append(_detail(distance.polygon(u, v, corners) - 0.01, PANE, 0.0, -0.6))
+        parts.append(detail(distance.polygon(u, v, corners) - 0.01, PANE, 0.0, -0.6))
     for x in (-0.54, 0.54):
         wheel = np.hypot(u - x, v - 0.77)
         parts += [
-            _detail(wheel - 0.23, (0.13, 0.13, 0.15)),
-            _detail(wheel - 0.11, (0.80, 0.81, 0.83)),
-            _detail(wheel - 0.04, (0.3, 0.3, 0.33)),
+            detail(wheel - 0.23, (0.13, 0.13, 0.15)),
+            detail(wheel - 0.11, (0.80, 0.81, 0.83)),
+            detail(wheel - 0.04, (0.3, 0.3, 0.33)),
         ]
     lights = ((0.90, (1.0, 0.95, 0.72), (1.0, 0.95, 0.7)), (-0.92, (0.75, 0.12, 0.12), (1.0, 0.25, 0.2)))
-    return parts + [_detail(np.maximum(distance.ellipse(u - x, v - 0.34, 0.08, 0.09), body), tint, lamp=lamp) for x, tint, lamp in lights]
+    return parts + [detail(np.maximum(distance.ellipse(u - x, v - 0.34, 0.08, 0.09), body), tint, lamp=lamp) for x, tint, lamp in lights]
 
 
 def boat(u: Array, v: Array, aside: float) -> list[Part]:
@@ -227,11 +190,11 @@ def boat(u: Array, v: Array, aside: float) -> list[Part]:
     jib = distance.polygon(u + 0.4 * swell, v, [(-0.04, -0.74), (-0.04, 0.24), (-0.62, 0.24)])
     trim = np.maximum(hull, np.abs(v - 0.48 + 0.10 * u**2 * 0.8) - 0.055)
     return [
-        _detail(mast, WOOD),
+        detail(mast, WOOD),
         Part(main, 0.35, -0.2, u, v, 1.0),
         Part(jib, -0.3, -0.2, u, v, 0.86),
         Part(hull, u * 0.4, 0.25 + 0 * u, u, v, 0.92),
-        _detail(trim, CREAM),
+        detail(trim, CREAM),
     ]
 
 
@@ -243,7 +206,7 @@ def balloon(u: Array, v: Array, aside: float) -> list[Part]:
     string = np.maximum(np.abs(u - 0.05 * np.sin((v - 0.5) * 9)) - 0.018, np.maximum(0.5 - v, v - 1.0))
     knot = distance.polygon(u, v, [(0, 0.36), (0.10, 0.53), (-0.10, 0.53)])
     bend = np.arcsin(np.clip(np.hypot(x, y), 0, 1)) / np.maximum(np.hypot(x, y), 1e-3) / 1.45
-    return [_detail(string, (0.93, 0.92, 0.88)), Part(knot, 0.0, 0.3, u, v, 0.8), Part(body, x * 0.97, y * 0.97, x * bend, y * bend)]
+    return [detail(string, (0.93, 0.92, 0.88)), Part(knot, 0.0, 0.3, u, v, 0.8), Part(body, x * 0.97, y * 0.97, x * bend, y * bend)]
 
 
 def kite(u: Array, v: Array, aside: float) -> list[Part]:
@@ -256,9 +219,9 @@ def kite(u: Array, v: Array, aside: float) -> list[Part]:
     way = 0.10 * np.sin((b - 0.6) * 13)
     tail = np.maximum(np.abs(a - way) - 0.022, np.maximum(0.6 - b, b - 1.0))
     parts = [
-        _detail(tail, (0.93, 0.92, 0.88)),
+        detail(tail, (0.93, 0.92, 0.88)),
         Part(cloth, 0.15, -0.35, a * 1.2, (b + 0.2) * 1.2, tone),
-        _detail(spars, (0.45, 0.32, 0.24)),
+        detail(spars, (0.45, 0.32, 0.24)),
     ]
     for at in (0.74, 0.93):
         x, y = a - 0.10 * np.sin((at - 0.6) * 13), b - at
