@@ -1,7 +1,7 @@
 """The embedded editor measured with everything here, as the page docs/measured.md: `python bench/embedded.py --out RUN [--page docs]`.
 
 Four runs, each resumable: photos whose right answers formulas give, whole-picture edits of the world over the paper's scales (Figure 8),
-the world's other edits, and the known limits (Figure 13). With `--lpips alex` and `--clip models/world_clip` their columns are there too.
+the world's other edits, and the known limits (Figure 13). `--lpips alex` adds its columns, `--clip models/world_clip` its own for drawings.
 The page is made from the runs' own tables; the last line is one JSON object.
 """
 
@@ -38,29 +38,32 @@ FIGURE_8 = {"text_scale": "5", "image_scale": "1.0:2.2:0.4", "scale": "5", "stre
 
 @dataclass(frozen=True)
 class Part:
-    """One run: its name (of its files), title and what is to be known of it, its data and settings."""
+    """One run: its name (of its files), title and what is to be known of it, its data and settings, and whether CLIP knows its pictures."""
 
     name: str
     title: str
     about: str
     data: Dataset
     settings: Sequence[Setting]
+    clip: bool = True
 
 
 def main() -> None:
     options = _options()
-    measures = Measures.load(clip=options.clip, lpips=options.lpips)
     editors = edit_functions(lambda: Editor.load("embedded"), lambda: TextToImage.load("embedded"))
     started = time.perf_counter()
     found = {}
-    for part in parts(options.count):
-        conditions = {"data": part.data.name, "clip": options.clip, "lpips": options.lpips, "model": "embedded"}
+    every = [part for part in parts(options.count) if options.only in ("", part.name)]
+    for part in every:
+        clip = options.clip if part.clip else ""
+        measures = Measures.load(clip=clip, lpips=options.lpips)
+        conditions = {"data": part.data.name, "clip": clip, "lpips": options.lpips, "model": "embedded"}
         out = options.out / part.name
         rows = evaluate(part.data, part.settings, editors, measures, out, _say, conditions=conditions, pictures=True)
         report.write(out, part.data, part.settings, rows, per_kind=True, pictures=True)
         found[part.name] = rows
     if options.page:
-        write_page(options.page, options.out, parts(options.count), found)
+        write_page(options.page, options.out, every, found)
     print(f"{time.perf_counter() - started:.0f} s")
     print(json.dumps(summary(found)))
 
@@ -69,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs; the same command goes on where it stopped")
     parser.add_argument("--page", type=Path, help="folder for measured.md and its pictures")
+    parser.add_argument("--only", default="", choices=("", "photos", "scales", "objects", "limits"), help="one of the runs")
     parser.add_argument("--count", type=float, default=1.0, help="part of the usual numbers of edits")
     parser.add_argument("--clip", default="", help="a CLIP by name or folder")
     parser.add_argument("--lpips", default="", help="alex, vgg, squeeze, or a file of weights")
@@ -86,8 +90,9 @@ def parts(share: float) -> list[Part]:
             "The six bundled photos, edited in the ways that the editor was made for, by instructions that it never read. An edit is "
             "right when it is nearer to the asked answer than to the untouched photo and to every other kind's answer. *Fast* is 12 "
             "steps; SDEdit has the same network without its picture, prompted with the edited caption.",
-            open_dataset("photos", max(1, round(126 * share))),
+            open_dataset("photos", max(1, round(63 * share))),
             many,
+            clip=False,
         ),
         Part(
             "scales",

@@ -40,10 +40,12 @@ WINDOW = 0.12
 WINDOW_BLUR = 2 / 128
 ALLOWED, PER_EDGE = 0.05, 0.3
 """What a window may differ by: a little everywhere, and more where the right answer has strong edges ..."""
-EXCESS, INSIDE = 3.2, 5.0
+EXCESS, INSIDE = 4.5, 6.0
 """... this many times over, outside the mask and inside it."""
-QUIET, LOUD = 0.015, 4.5
+QUIET, LOUD = 0.015, 4.2
 """And no window may differ `LOUD` times as much as the picture does on the whole (its median, and `QUIET` for a perfect one)."""
+OVERALL = 0.08
+"""Largest median difference, which is of the colours on the whole."""
 GRAIN = 256
 """Size in pixels at which these hold; at half of it an autoencoder, which errs by the pixel, may differ twice as much."""
 SHIFT = 0.012
@@ -136,7 +138,7 @@ def judge(picture: np.ndarray, task: Task) -> Verdict:
     excess = windows(fine, right) / np.where(mask & (mask.mean() < WHOLE), INSIDE, EXCESS)
     if not wrong and (excess > 1)[mask].any() and mask.mean() < WHOLE:
         wrong = "it is not what was asked"
-    spoilt = [_moved(fine, right), _blur(fine, right)]
+    spoilt = [_moved(fine, right), _blur(fine, right), _tint(fine, right)]
     spoilt += [taken_for(coarse, answer, scenes, STRAY[how], SEEN) for how, scenes in strays(answer, task.edit).items()]
     beyond = excess > 1 if mask.mean() >= WHOLE else (excess > 1) & ~grown(mask, WINDOW / 2 * task.size)
     if beyond.any():
@@ -178,11 +180,15 @@ def taken_for(seen: Features, answer: Scene, wrong: list[Wrong], times: float, l
 def windows(seen: Features, right: Features) -> np.ndarray:
     """How much more the picture differs from the right answer around each pixel than it may, times over, (H, W)."""
     side = round(WINDOW * len(right.picture))
-    apart = np.linalg.norm(seen.blurred(WINDOW_BLUR) - right.blurred(WINDOW_BLUR), axis=-1)
-    mean = ndimage.uniform_filter(apart, side)
+    mean = ndimage.uniform_filter(coarsely(seen, right), side)
     texture = ndimage.uniform_filter(right.edges, side)
     relative = mean / (QUIET + np.median(mean)) / LOUD * EXCESS
     return np.maximum(mean / (ALLOWED + PER_EDGE * texture), relative) * min(1.0, len(mean) / GRAIN)
+
+
+def coarsely(seen: Features, right: Features) -> np.ndarray:
+    """The distance of the colours without detail at each pixel, (H, W)."""
+    return np.linalg.norm(seen.blurred(WINDOW_BLUR) - right.blurred(WINDOW_BLUR), axis=-1)
 
 
 def shift(seen: Features, right: Features) -> float:
@@ -211,6 +217,11 @@ def _moved(seen: Features, right: Features) -> str:
 
 def _blur(seen: Features, right: Features) -> str:
     return "the picture is blurred" if sharpness(seen, right) < SHARPNESS else ""
+
+
+def _tint(seen: Features, right: Features) -> str:
+    allowed = OVERALL * max(1.0, GRAIN / len(right.picture)) ** 0.5
+    return "the colours of the whole picture changed" if np.median(coarsely(seen, right)) > allowed else ""
 
 
 def _place(beyond: np.ndarray, excess: np.ndarray) -> str:

@@ -1,0 +1,98 @@
+"""The world's small CLIP: how it is trained, and that the one shipped tells right edits from wrong ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ip2p.metrics.clip import Clip
+from ip2p.metrics.measures import Measures
+from ip2p.training import world_clip
+from ip2p.training.config import Clip as Config
+from ip2p.training.config import Schedule
+from ip2p.training.loop import fit
+from ip2p.worlds import language
+from ip2p.worlds.chance import random_scene
+from ip2p.worlds.drawing import draw
+from ip2p.worlds.tasks import random_task
+
+SHIPPED = Path(__file__).resolve().parents[2] / "models" / "world_clip"
+TINY = Config(
+    size=64,
+    patch=16,
+    width=32,
+    heads=2,
+    image_layers=1,
+    text_layers=1,
+    projection=16,
+    pool=12,
+    fresh=1,
+    schedule=Schedule(steps=6, batch=8, rate=1e-3, warmup=1, save_every=3),
+)
+
+
+def trained(path, config, resume=False):
+    torch.manual_seed(0)
+    model = world_clip.build(config)
+    fit(model, world_clip.ClipLoss(model, config), config.schedule, path, resume)
+    return model.state_dict()
+
+
+def test_a_resumed_training_is_the_same_to_the_bit(tmp_path):
+    whole = trained(tmp_path / "whole.pt", TINY)
+    torch.manual_seed(0)
+    model = world_clip.build(TINY)
+    loss, count = world_clip.ClipLoss(model, TINY), [0]
+
+    def until_three(chance):
+        count[0] += 1
+        if count[0] > 3:
+            raise KeyboardInterrupt
+        return loss(chance)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, until_three, TINY.schedule, tmp_path / "cut.pt")
+    resumed = trained(tmp_path / "cut.pt", TINY, resume=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_every_word_of_a_caption_has_a_token():
+    tokens = world_clip.tokenizer()
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        ids = tokens(language.caption(random_scene(rng)))["input_ids"]
+        assert world_clip.vocabulary()[world_clip.UNKNOWN] not in ids
+        assert len(ids) <= world_clip.LENGTH
+
+
+def test_it_is_saved_as_any_clip_is(tmp_path):
+    model = world_clip.build(TINY).eval()
+    picture, text = draw(random_task(0, size=64).scene, 64).picture, "a red ball in a meadow"
+    words = world_clip.tokenizer()(text, return_tensors="pt")
+    with torch.no_grad():
+        expected = model.half().float()(
+            input_ids=words["input_ids"], attention_mask=words["attention_mask"], pixel_values=world_clip.normalised(picture)[None]
+        )
+    world_clip.save(model, tmp_path / "clip")
+    loaded = Clip.load(str(tmp_path / "clip"), device="cpu")
+    torch.testing.assert_close(loaded(torch.from_numpy(picture)[None]), expected.image_embeds, atol=1e-4, rtol=0)
+    torch.testing.assert_close(loaded.texts([text]), expected.text_embeds, atol=1e-4, rtol=0)
+
+
+def test_the_shipped_one_tells_right_edits_from_wrong_ones():
+    measures = Measures.load(clip=str(SHIPPED), device="cpu")
+    size = json.loads((SHIPPED / "config.json").read_text())["vision_config"]["image_size"]
+    right, wrong, nothing = [], [], []
+    for seed in range(2_000_000, 2_000_025):
+        task = random_task(seed, ("weather", "time", "season", "background", "add", "remove", "replace"), size)
+        other = random_task(seed + 1000, ("weather", "time", "season", "background"), size)
+        source = torch.from_numpy(task.source())
+        for picture, found in ((task.answer(), right), (other.source(), wrong), (task.source(), nothing)):
+            numbers = measures(source, torch.from_numpy(picture), caption=task.caption, edited_caption=task.edited_caption)
+            found.append(numbers["clip_direction"])
+    assert np.mean(right) > 0.4
+    assert np.mean(right) > np.mean(wrong) + 0.3
+    assert np.mean([a > b for a, b in zip(right, wrong, strict=True)]) > 0.85
+    assert abs(np.mean(nothing)) < 0.1
