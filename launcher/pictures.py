@@ -1,6 +1,7 @@
 """`pictures`: makes the pictures of the workflows (and of the README) anew, by running the workflows."""
 
 import json
+import textwrap
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from launcher.edit import WORKFLOW, check_pack, read_photo
 from launcher.server import Server
 
 SIDE = 512  # pixels of a workflow's picture, which the page shows square
+TILE = (244, 204)  # width and height of a picture within it
 RESULTS = ("PreviewAny", "PreviewImage", "MaskPreview", "SaveImage")
 SHOWN = ("make it look like sunset", "make it night", "make it snow", "turn it into a pencil sketch")
 
@@ -34,23 +36,68 @@ def make_all(server: Server) -> list[Path]:
 
 
 def thumbnail(client: Client, prompt: dict, server: Server) -> Image.Image:
-    """A workflow's picture: its plot if it draws one, else stripes of what goes in and what comes out."""
+    """A workflow's picture: its plot or what it compares if it does so, else stripes of what goes in and what comes out."""
     kinds = {node["class_type"]: (key, node["inputs"]) for key, node in prompt.items()}
     if "IP2PEvaluate" in kinds:
         return whole(_run(client, prompt)[0])
     if "IP2PCompare" in kinds:
-        inputs = kinds["IP2PCompare"][1]
-        return stripes(_run(client, _showing([inputs[name] for name in inputs if name == "source" or name.startswith("image_")], prompt)))
+        return compared(client, prompt, kinds["IP2PCompare"][1])
     if "IP2PScene" in kinds:
-        return stripes(_run(client, _showing([[kinds["IP2PScene"][0], 0], kinds["SaveImage"][1]["images"]], prompt)))
+        return judged(client, prompt, kinds["IP2PScene"][0], kinds["IP2PJudge"])
     return stripes([read_photo(server.base / "input" / kinds["LoadImage"][1]["image"]), *_run(client, prompt)])
 
 
-def _showing(sources: list, prompt: dict) -> dict:
-    """The prompt with these outputs, each as [node, output], as its only results."""
+def compared(client: Client, prompt: dict, inputs: dict) -> Image.Image:
+    """The source and the first three edits of a `Compare edits` node with these inputs."""
+    names = ["source", *(f"image_{number}" for number in range(1, 4))]
+    pictures, texts = _shown(client, prompt, [inputs[name] for name in names], [inputs["instruction"]])
+    labels = ["The photo", *(inputs[f"label_{number}"] for number in range(1, 4))]
+    return tiles(f"“{texts[0]}”", list(zip(labels, pictures, strict=True)))
+
+
+def judged(client: Client, prompt: dict, scene: str, judge: tuple[str, dict]) -> Image.Image:
+    """A scene (the key of its node), its edit, the right answer, and the verdict of a judge (key and inputs of its node)."""
+    pictures, texts = _shown(client, prompt, [[scene, 0], judge[1]["image"], [scene, 1]], [[scene, 3], [judge[0], 1]])
+    labels = ("The scene", "The edit", "The right answer")
+    verdict, _, why = texts[1].partition(": ")
+    return tiles(f"“{texts[0]}”", [*zip(labels, pictures, strict=True), ("The verdict", (verdict, why))])
+
+
+def _shown(client: Client, prompt: dict, pictures: list, texts: list) -> tuple[list[Image.Image], list[str]]:
+    """Runs a prompt for these outputs of its nodes, each as [node, output], in place of its own results."""
     kept = {key: node for key, node in prompt.items() if node["class_type"] not in RESULTS}
     first = 1 + max(int(key) for key in prompt)
-    return kept | {str(first + n): {"class_type": "PreviewImage", "inputs": {"images": source}} for n, source in enumerate(sources)}
+    wanted = [("PreviewImage", "images", source) for source in pictures] + [("PreviewAny", "source", source) for source in texts]
+    shown = {str(first + n): {"class_type": kind, "inputs": {name: source}} for n, (kind, name, source) in enumerate(wanted)}
+    outputs = client.run(kept | shown)
+    said = [outputs[str(first + len(pictures) + n)]["text"][0] for n in range(len(texts))]
+    return [Image.open(BytesIO(data)).convert("RGB") for data in client.pictures({key: outputs[key] for key in shown})], said
+
+
+def tiles(heading: str, cells: list[tuple[str, Image.Image | tuple[str, str]]]) -> Image.Image:
+    """A square of two by two pictures under a heading, each below its name; a cell may be a verdict and its reason instead."""
+    sheet = Image.new("RGB", (SIDE, SIDE), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((SIDE / 2, 23), heading, fill="black", font=ImageFont.load_default(size=27), anchor="mm")
+    for number, (label, shown) in enumerate(cells):
+        left, top = 8 + (number % 2) * (TILE[0] + 8), 44 + (number // 2) * (TILE[1] + 29)
+        middle = left + TILE[0] / 2
+        draw.text((middle, top + 11), label, fill="#404040", font=ImageFont.load_default(size=20), anchor="mm")
+        if isinstance(shown, tuple):
+            _verdict(draw, *shown, (middle, top + 24 + TILE[1] / 2))
+        else:
+            sheet.paste(ImageOps.fit(shown, TILE, Image.Resampling.LANCZOS), (left, top + 24))
+    return sheet
+
+
+def _verdict(draw: ImageDraw.ImageDraw, verdict: str, reason: str, middle: tuple[float, float]) -> None:
+    """The verdict in large letters around a point, and its reason below."""
+    colour = "#009e73" if verdict == "right" else "#d55e00"  # of Okabe and Ito's palette
+    draw.text((middle[0], middle[1] - 24), verdict, fill=colour, font=ImageFont.load_default(size=56), anchor="mm")
+    text = textwrap.fill(reason, 22, max_lines=4, placeholder=" ...")
+    draw.multiline_text(
+        (middle[0], middle[1] + 20), text, fill="#404040", font=ImageFont.load_default(size=20), anchor="ma", align="center"
+    )
 
 
 def whole(picture: Image.Image) -> Image.Image:
