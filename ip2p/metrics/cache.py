@@ -40,6 +40,8 @@ class Cache:
         self.folder = Path(folder) if folder else None
         self.memory, self.used = memory, 0
         self.hits = self.misses = 0
+        self.full = False
+        """Could a feature not be written? Then no more are tried."""
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
 
     def get(self, key: str) -> Tensor | None:
@@ -59,8 +61,8 @@ class Cache:
         """Keep a tensor; the least used leave the memory where there is no room."""
         tensor, name = tensor.detach().cpu().contiguous(), _name(key)
         self._keep(name, tensor)
-        if self.folder and tensor.nbytes <= LARGEST:
-            _write(self._file(name), tensor)
+        if self.folder and tensor.nbytes <= LARGEST and not self.full:
+            self.full = not _write(self._file(name), tensor)
 
     def _keep(self, name: str, tensor: Tensor) -> None:
         if tensor.nbytes > self.memory or name in self._kept:
@@ -94,14 +96,18 @@ def _read(file: Path) -> Tensor | None:
         return None
 
 
-def _write(file: Path, tensor: Tensor) -> None:
+def _write(file: Path, tensor: Tensor) -> bool:
+    """Whether it could be written; why not is told."""
     data = save({"features": tensor})
     part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(hashlib.blake2b(data, digest_size=DIGEST).digest() + data)
         part.replace(file)
+        return True
     except OSError as error:
-        log.warning("Features can't be kept in %s: %s.", file.parent.parent, error.strerror or error)
+        why = error.strerror or error
+        log.warning("No more features are kept in %s (%s): the next run makes them again; name another folder.", file.parent.parent, why)
         with suppress(OSError):
             part.unlink()
+        return False

@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pretrained import Colours, colours, device_of, from_pretrained, identity, normalised, pick_device, squared
+from .pretrained import Colours, colours, device_of, from_pretrained, identity, model_from, normalised, pick_device, squared
 
 INPUT_RANGES = ("correct", "paper_compat")
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures CLIP was trained on; used where a model's folder says nothing of its own."""
 LONGEST = 77
+PROBES = ("a red boat", "two cats at night")
+"""Captions that any tokenizer tells apart."""
 
 
 class Clip:
@@ -45,14 +47,22 @@ class Clip:
     @classmethod
     def load(cls, name: str, input_range: str = "correct", device: str = "auto", crop: bool = False) -> "Clip":
         """A model by its public name or folder. Raises ValueError for one that is missing, damaged or no CLIP."""
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        model = from_pretrained(AutoModel.from_pretrained, name, "a CLIP")
+        place = pick_device(device)
+        model = model_from(name, "a CLIP")
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ValueError(f"{name} is a {type(model).__name__}, not a CLIP: choose a model with a picture and a text tower.")
         tokenizer = from_pretrained(AutoTokenizer.from_pretrained, name, "a CLIP with its tokenizer")
-        model = model.float().eval().requires_grad_(False).to(pick_device(device))
-        return cls(model, tokenizer, *colours(name, (MEAN, DEVIATION)), input_range, crop)
+        clip = cls(model.to(place), tokenizer, *colours(name, (MEAN, DEVIATION)), input_range, crop)
+        clip.check_tokens(name)
+        return clip
+
+    def check_tokens(self, name: str) -> None:
+        """Raise ValueError for a tokenizer that tells no texts apart (its files are missing) or that belongs to another model."""
+        first, second = self.tokens(PROBES)["input_ids"]
+        if first == second or max(first + second) >= self.model.config.text_config.vocab_size:
+            raise ValueError(f"{name} comes without the tokenizer of its text tower: download the whole folder.")
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Tensor:

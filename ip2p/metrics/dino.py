@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pretrained import Colours, colours, device_of, from_pretrained, identity, normalised, pick_device, squared
+from .pretrained import Colours, colours, device_of, identity, model_from, normalised, pick_device, squared
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet; used where a model's folder says nothing of its own."""
@@ -39,13 +39,11 @@ class Dino:
     @classmethod
     def load(cls, name: str, device: str = "auto", crop: bool = True, structure_range: str = "correct") -> "Dino":
         """A model by its public name or folder. Raises ValueError for one that is missing, damaged or no ViT."""
-        from transformers import AutoModel
-
-        model = from_pretrained(AutoModel.from_pretrained, name, "a DINO or other ViT")
+        place = pick_device(device)
+        model = model_from(name, "a DINO or other ViT")
         if not hasattr(model.config, "patch_size") or not _key_layers(model):
             raise ValueError(f"{name} is a {type(model).__name__}, not a ViT: choose a DINO, DINOv2 or other vision transformer.")
-        model = model.float().eval().requires_grad_(False).to(pick_device(device))
-        return cls(model, *colours(name, (MEAN, DEVIATION)), crop, structure_range)
+        return cls(model.to(place), *colours(name, (MEAN, DEVIATION)), crop, structure_range)
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Tensor:

@@ -2,18 +2,38 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
 Colours = tuple[float, float, float]
 DEVICES = ("auto", "cpu", "cuda", "mps")
+BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    EOFError,
+    SafetensorError,
+    pickle.PickleError,
+)
+"""What loading a model that is missing, cut off, or something else altogether ends in."""
+PREPARATION = "preprocessor_config.json"
+NOT_USED = ("pooler.", "mask_token")
+"""Weights that DINO's files lack, as nobody needs them."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -42,18 +62,43 @@ def from_pretrained(loader: Callable[..., Any], name: str, what: str) -> Any:
         return _quietly(loader, name, name, what, False)
 
 
-def _quietly(loader: Callable[..., Any], place: str, name: str, what: str, local: bool) -> Any:
-    """Without transformers' own progress bars, which belong to whoever calls us."""
-    from transformers.utils import logging as theirs
+def model_from(name: str, what: str) -> Any:
+    """A whole model by its public name or folder, in float32, for use alone. Raises ValueError, also where weights are missing."""
+    from transformers import AutoModel
 
-    shown = theirs.is_progress_bar_enabled()
-    theirs.disable_progress_bar()
+    model, told = from_pretrained(partial(AutoModel.from_pretrained, output_loading_info=True), name, what)
+    missing = sorted(key for key in told["missing_keys"] if not any(part in key for part in NOT_USED))
+    if missing:
+        raise ValueError(f"{name} lacks {len(missing)} of its weights ({missing[0]}): download the whole folder.")
+    return model.float().eval().requires_grad_(False)
+
+
+def _quietly(loader: Callable[..., Any], place: str, name: str, what: str, local: bool) -> Any:
+    if not local:
+        log.info("%s is not on this machine: asking the hub for it.", name)
     try:
-        return loader(place, local_files_only=local, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        with _silence():
+            return loader(place, local_files_only=local, trust_remote_code=False)
+    except BROKEN as error:
         log.debug("%s: %s", name, error)
         raise ValueError(f"{name} can't be loaded as {what}: check the name, download the whole folder, or go online once.") from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without the libraries' own bars and warnings: what matters of them is told in our own words."""
+    from transformers.utils import logging as theirs
+
+    hub, shown, told = logging.getLogger("huggingface_hub"), theirs.is_progress_bar_enabled(), theirs.get_verbosity()
+    level = hub.level
+    theirs.disable_progress_bar()
+    theirs.set_verbosity_error()
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
+        theirs.set_verbosity(told)
+        hub.setLevel(level)
         if shown:
             theirs.enable_progress_bar()
 
@@ -63,17 +108,32 @@ def _looks_like_folder(name: str) -> bool:
 
 
 def colours(name: str, default: tuple[Colours, Colours]) -> tuple[Colours, Colours]:
-    """(mean, deviation) per channel of pictures in [0, 1], from the folder's own picture preparation, else the default."""
+    """(mean, deviation) per channel of pictures in [0, 1], from the folder's own picture preparation, else the default.
+
+    Raises ValueError for a preparation that is there and can't be read.
+    """
     from transformers import ImageProcessingMixin
 
+    place = str(Path(name).expanduser()) if _looks_like_folder(name) else name
     try:
-        settings = ImageProcessingMixin.get_image_processor_dict(str(Path(name).expanduser()) if _looks_like_folder(name) else name)[0]
-    except (OSError, ValueError) as error:
+        settings = ImageProcessingMixin.get_image_processor_dict(place)[0]
+    except BROKEN as error:
+        if (Path(place) / PREPARATION).is_file():
+            raise ValueError(f"{name} has a broken {PREPARATION}: download it again.") from error
         log.debug("%s has no picture preparation of its own: %s", name, error)
         return default
-    red, green, blue = settings.get("image_mean") or default[0]
-    deviations = settings.get("image_std") or default[1]
-    return (red, green, blue), (deviations[0], deviations[1], deviations[2])
+    mean, deviation = (_per_channel(settings.get(key)) for key in ("image_mean", "image_std"))
+    if mean == () or deviation == () or (deviation and min(deviation) <= 0):
+        raise ValueError(f"{name} has an image_mean or image_std that is not three numbers in its {PREPARATION}: download it again.")
+    return mean or default[0], deviation or default[1]
+
+
+def _per_channel(values: Any) -> Any:
+    """Three numbers, None for no value, () for anything else."""
+    if values is None:
+        return None
+    good = isinstance(values, list | tuple) and len(values) == 3 and all(isinstance(value, int | float) for value in values)
+    return tuple(float(value) for value in values) if good else ()
 
 
 def identity(module: nn.Module) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from metric_models import SIZE, changed, clip_folder, dinov2_folder, photo, siglip_folder, vit_folder
+from safetensors.torch import load_file, save_file
 from torchmetrics.multimodal import CLIPScore
 from transformers import AutoImageProcessor, AutoModel, CLIPModel, CLIPProcessor
 
@@ -209,6 +210,26 @@ def test_identity_follows_weights_and_settings(folder):
     assert Clip(other, first.tokenizer).identity != first.identity
 
 
+def without_weights(place):
+    state = load_file(place / "model.safetensors")
+    save_file({name: x for name, x in state.items() if "visual_projection" not in name}, place / "model.safetensors", {"format": "pt"})
+
+
+def without_tokenizer(place):
+    for file in place.glob("*token*"):
+        file.unlink()
+
+
+BROKEN = {
+    (lambda place: (place / "model.safetensors").write_bytes(b"version https://git-lfs")): "can't be loaded as a CLIP",
+    without_weights: r"lacks 1 of its weights \(visual_projection.weight\): download the whole folder",
+    without_tokenizer: "without the tokenizer of its text tower",
+    (lambda place: (place / "preprocessor_config.json").write_text("{")): "a broken preprocessor_config.json",
+    (lambda place: (place / "preprocessor_config.json").write_text('{"image_std": [0]}')): "not three numbers",
+}
+"""What may happen to a model's folder, none of which may end in numbers."""
+
+
 def test_what_cannot_be_loaded_says_why(folder, vit, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     caplog.set_level(logging.CRITICAL)
@@ -226,6 +247,11 @@ def test_what_cannot_be_loaded_says_why(folder, vit, tmp_path, monkeypatch, capl
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="can't be loaded as a DINO"):
         Dino.load(str(tmp_path), "cpu")
+    for change, reason in BROKEN.items():
+        place = shutil.copytree(folder, tmp_path / str(len(list(tmp_path.iterdir()))))
+        change(place)
+        with pytest.raises(ValueError, match=reason):
+            Clip.load(str(place), device="cpu")
     with pytest.raises(ValueError, match="input range 'wrong'"):
         Clip.load(folder, "wrong", "cpu")
     with pytest.raises(ValueError, match="structure range 'wrong'"):
