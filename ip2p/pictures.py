@@ -23,7 +23,9 @@ def open_picture(path: Path) -> Tensor:
     try:
         with Image.open(path) as image:
             return from_pil(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path.name} has too many pixels: make it smaller.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         log.debug("%s: %s", path, error)
         raise ValueError(f"{path.name} is not a readable picture: choose a whole JPEG, PNG, WebP or TIFF file.") from error
 

@@ -41,8 +41,10 @@ def read_lines(path: Path, skip: bool, skipped: list[str]) -> list[tuple[int, di
     """(number, object) of each line of a JSONL file; what is none is skipped and told, or raises DataError."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} can't be read ({error}): save it as UTF-8 text.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name} is no UTF-8 text ({error}): save it as UTF-8.") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror or error}): check the name of the folder.") from error
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -94,7 +96,7 @@ def _lines(path: Path, skip: bool, skipped: list[str]) -> list[dict[str, str]]:
 
 def _check(folder: Path, record: Mapping[str, str], where: str, ids: set[str]) -> None:
     """Raise DataError for an edit that lacks its picture or instruction, names a file that is not there, or repeats an id."""
-    if missing := [name for name in ("image", "instruction") if not record[name]]:
+    if missing := [name for name in ("image", "instruction") if not record[name].strip()]:
         raise DataError(f"{where}, has no {missing[0]}: give every edit an image and an instruction.")
     for name in ("image", "edited", "mask"):
         if record[name] and not (folder / record[name]).is_file():

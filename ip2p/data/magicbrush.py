@@ -92,17 +92,28 @@ def _unpacked(home: Path, size: int, skip: bool) -> Dataset:
     local = load_json(home / "local_descriptions.json") if (home / "local_descriptions.json").is_file() else {}
     found: list[Example] = []
     skipped: list[str] = []
+    ids: set[str] = set()
     for number, turn in enumerate(turns):
         try:
-            found.append(_turn(home, turn, number, captions, local, size))
+            example = _turn(home, turn, number, captions, local, size)
+            _once(example.id, ids, f"{TURNS}, entry {number},")
+            found.append(example)
         except DataError as reason:
             leave_out(reason, skip, skipped, reason)
     return Dataset(f"MagicBrush {home.name}", len(found), found.__getitem__, BENCHMARK, tuple(skipped))
 
 
+def _once(name: str, ids: set[str], where: str) -> None:
+    """Raise DataError for an id that was there before."""
+    if name in ids:
+        raise DataError(f"{where} repeats the edit {name}: keep one copy of the data, or skip it.")
+    ids.add(name)
+
+
 def _turn(home: Path, turn: dict[str, str], number: int, captions: dict[str, Any], local: dict[str, Any], size: int) -> Example:
     """One turn. The caption of the result is the local description, with which the paper's CLIP-T is measured, or the global one."""
-    if missing := [name for name in ("input", "output", "instruction") if not turn.get(name)]:
+    turn = {name: str(value) for name, value in turn.items() if value}
+    if missing := [name for name in ("input", "output", "instruction") if name not in turn]:
         raise DataError(f"{TURNS}, entry {number}, has no {missing[0]}: unpack the data again, or skip it.")
     image_id = turn["input"].split("-")[0]
     folder = home / "images" / image_id
@@ -115,8 +126,8 @@ def _turn(home: Path, turn: dict[str, str], number: int, captions: dict[str, Any
         id=after.rsplit(".", 1)[0],
         instruction=turn["instruction"],
         image=picture_file(image, size),
-        caption=captions.get(image_id, {}).get(turn["input"], ""),
-        edited_caption=local.get(image_id, {}).get(after, "") or captions.get(image_id, {}).get(after, ""),
+        caption=str(captions.get(image_id, {}).get(turn["input"]) or ""),
+        edited_caption=str(local.get(image_id, {}).get(after) or captions.get(image_id, {}).get(after) or ""),
         edited=picture_file(folder / after, size),
         mask=_mask(lambda: file_image(folder / mask), lambda: file_image(image), mask, size) if mask else None,
     )
@@ -152,13 +163,19 @@ def drawn_mask(mask: Any, image: Any, where: str) -> Tensor:
 def _hub(folder: Path, size: int, skip: bool) -> Dataset:
     found: list[tuple[Rows, int]] = []
     skipped: list[str] = []
+    ids: set[str] = set()
     for path in _tables(folder):
         try:
             rows = Rows(path, TEXTS, PICTURES)
         except DataError as reason:
             leave_out(reason, skip, skipped, reason)
             continue
-        found += [(rows, number) for number in range(len(rows))]
+        for number in range(len(rows)):
+            try:
+                _once(_name(rows, number), ids, f"{path.name}, row {number},")
+                found.append((rows, number))
+            except DataError as reason:
+                leave_out(reason, skip, skipped, reason)
     if not found:
         raise DataError(f"{folder} has no readable MagicBrush files: download them again.")
 
@@ -166,6 +183,10 @@ def _hub(folder: Path, size: int, skip: bool) -> Dataset:
         return _row(*found[number], size)
 
     return Dataset(f"MagicBrush {found[0][0].path.name.split('-')[0]}", len(found), make, BENCHMARK, tuple(skipped))
+
+
+def _name(rows: Rows, number: int) -> str:
+    return f"{rows.texts[number]['img_id']}-{rows.texts[number].get('turn_index', 1)}"
 
 
 def _row(rows: Rows, number: int, size: int) -> Example:
@@ -181,7 +202,7 @@ def _row(rows: Rows, number: int, size: int) -> Example:
         return decoded(rows.data(number, "source_img"), where)
 
     return Example(
-        id=f"{texts['img_id']}-{texts.get('turn_index', 1)}",
+        id=_name(rows, number),
         instruction=texts["instruction"] or "",
         image=picture("source_img"),
         edited=picture("target_img") if "target_img" in rows.pictures else None,

@@ -35,6 +35,9 @@ def open_dataset(spec: str, count: int = 0, size: int = 0, skip: bool = False) -
 
         return open_world(LIMITS, count, size, "probes")
     found = _sessions(rest, size, skip) if name == "sessions" and rest else _folder(Path(spec).expanduser(), size, skip)
+    if not len(found):
+        left = f" ({found.skipped[0]})" if found.skipped else ""
+        raise DataError(f"There is no edit left in {rest or spec}{left}: unpack the data again, or name another folder.")
     return replace(found, length=min(count, len(found))) if count else found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..pictures import from_pil, open_picture
@@ -36,29 +36,39 @@ def picture_file(path: Path, size: int = 0) -> Open:
 
 
 def decoded(data: bytes, where: str) -> Image.Image:
-    """The whole picture in some bytes. Raises DataError that says `where` they stand."""
+    """The whole picture in some bytes, upright (EXIF). Raises DataError that says `where` they stand."""
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{where} has too many pixels: make it smaller, or skip it.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
-    return image
 
 
 def file_image(path: Path) -> Image.Image:
-    """The picture of a file as Pillow has it, with its alpha. Raises DataError."""
+    """The picture of a file as Pillow has it, with its alpha, upright. Raises DataError."""
     if not path.is_file():
         raise DataError(f"There is no picture at {path}: check the name, or download the data again.")
     return decoded(path.read_bytes(), path.name)
 
 
 def grey_mask(image: Image.Image) -> Tensor:
-    """(H, W) in [0, 1] of a black and white picture: 1 where it is white. A picture with a transparent part is white where transparent."""
+    """(H, W) in [0, 1] of a black and white picture of any depth: 1 where it is white, or where it is 1 if it has only 0 and 1.
+
+    A picture with a transparent part is white where transparent, unless all that can be seen of it is white.
+    """
+    image = image.convert("RGBA") if "transparency" in image.info else image
+    deep = image.mode.startswith(("I", "F"))
+    grey = from_pil(image if deep else image.convert("L"))[0, ..., 0]
     if "A" in image.getbands():
         alpha = from_pil(image.getchannel("A"))[0, ..., 0]
         if float(alpha.min()) < 0.5:
-            return (alpha < 0.5).float()
-    return from_pil(image.convert("L"))[0, ..., 0]
+            seen = alpha >= 0.5
+            return (seen if bool(seen.any()) and bool((grey[seen] >= 0.99).all()) else ~seen).float()
+    labels = 0 < float(grey.max()) <= 1.01 / 255
+    return (grey > 0).float() if labels else grey
 
 
 def mask_file(path: Path, image: Path, size: int = 0) -> Open:

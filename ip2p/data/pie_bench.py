@@ -56,17 +56,17 @@ def opened(folder: Path, size: int = 0, skip: bool = False) -> Dataset:
 def _edit(folder: Path, key: str, item: dict[str, Any], size: int) -> Example:
     if missing := [name for name in ("image_path", "editing_instruction", "editing_prompt") if not item.get(name)]:
         raise DataError(f"{MAPPING}, entry {key}, has no {missing[0]}: unpack the data again, or skip it.")
-    image = folder / IMAGES / item["image_path"]
+    image = folder / IMAGES / str(item["image_path"])
     if not image.is_file():
         raise DataError(f"{MAPPING}, entry {key}, names {item['image_path']}, which is not in {IMAGES}: unpack the data again, or skip it.")
     kind = str(item.get("editing_type_id", ""))
     mask = item.get("mask")
     return Example(
         id=str(key),
-        instruction=item["editing_instruction"],
+        instruction=str(item["editing_instruction"]),
         image=picture_file(image, size),
-        caption=plain(item.get("original_prompt", "")),
-        edited_caption=plain(item["editing_prompt"]),
+        caption=plain(str(item.get("original_prompt") or "")),
+        edited_caption=plain(str(item["editing_prompt"])),
         mask=_mask(mask, image, key, size) if mask else None,
         kind=dict(enumerate(KINDS)).get(int(kind), kind) if kind.isdigit() else kind,
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..worlds.tasks import Task
 
 COUNT, SIZE = 200, 256
+SMALLEST, LARGEST = 64, 512
+"""Pixels a side that a scene can be drawn at."""
 FIRST_SEED = 1_000_000_000
 """Evaluation draws its scenes from this seed on; training stays below."""
 
@@ -21,6 +23,7 @@ def open_world(kinds: Sequence[str] = (), count: int = 0, size: int = 0, name: s
     """`count` tasks (0: 200) of `size` pixels (0: 256), their kinds in turn. Raises DataError for an unknown kind."""
     from ..worlds.edits import KINDS, LIMITS
 
+    check_size(size)
     kinds = tuple(kinds) or KINDS
     if unknown := [kind for kind in kinds if kind not in (*KINDS, *LIMITS)]:
         raise DataError(f"The world has no edits of the kind {unknown[0]!r}; use {', '.join((*KINDS, *LIMITS))}.")
@@ -30,6 +33,12 @@ def open_world(kinds: Sequence[str] = (), count: int = 0, size: int = 0, name: s
         return task_example(world_task(number, kinds[number % len(kinds)], size or SIZE))
 
     return Dataset(f"{whole} at {size or SIZE} px", count or COUNT, make)
+
+
+def check_size(size: int) -> None:
+    """Raise DataError for a size (0: the usual one) that no scene is drawn at."""
+    if size and not SMALLEST <= size <= LARGEST:
+        raise DataError(f"The world can't be drawn at {size} pixels; use {SMALLEST} to {LARGEST}.")
 
 
 def world_task(number: int, kind: str, size: int) -> "Task":

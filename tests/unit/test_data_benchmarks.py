@@ -210,3 +210,30 @@ def test_without_pyarrow_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(DataError, match=r"needs pyarrow: install it with `pip install pyarrow`"):
         open_dataset(str(tmp_path))
+
+
+def test_an_edit_that_is_there_twice_and_data_without_edits(tmp_path):
+    place = layouts.magicbrush_folder(tmp_path / "test")
+    turns = json.loads((place / "edit_turns.json").read_text())
+    (place / "edit_turns.json").write_text(json.dumps([*turns, turns[0]]))
+    with pytest.raises(DataError, match=r"entry 3, repeats the edit 12-output1: keep one copy of the data"):
+        open_dataset(str(place))
+    assert len(open_dataset(str(place), skip=True)) == 3
+    hub = tmp_path / "hub"
+    for name in ("dev-0.parquet", "dev-1.parquet"):
+        layouts.magicbrush_parquet(hub / name, images=(7,), turns=1)
+    with pytest.raises(DataError, match=r"dev-1.parquet, row 0, repeats the edit 7-1"):
+        open_dataset(str(hub))
+    (place / "edit_turns.json").write_text("[]")
+    with pytest.raises(DataError, match="There is no edit left in"):
+        open_dataset(str(place))
+
+
+def test_values_of_another_kind_do_no_harm(tmp_path):
+    place = layouts.magicbrush_folder(tmp_path / "test")
+    turns = json.loads((place / "edit_turns.json").read_text())
+    turns[0] |= {"instruction": 5}
+    turns[1] |= {"input": 7}
+    (place / "edit_turns.json").write_text(json.dumps(turns))
+    data = open_dataset(str(place), skip=True)
+    assert (data[0].instruction, len(data), len(data.skipped)) == ("5", 2, 1)

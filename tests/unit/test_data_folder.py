@@ -7,9 +7,11 @@ import layouts
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ip2p.data.example import DataError
 from ip2p.data.open import open_dataset
+from ip2p.data.opening import mask_file, picture_file
 from ip2p.data.photos import FREE_PHOTOS, SAID, answers_of, example_of, photos_from
 
 
@@ -50,6 +52,52 @@ def test_pictures_that_belong_together_by_name(tmp_path):
     assert dog.image().shape == (32, 40, 3)
 
 
+def black_and_white(mask, kind):
+    """A mask as programs save it: in which mode, how deep, on what ground."""
+    whole = Image.fromarray((mask * 255).astype(np.uint8))
+    if kind == "white paint on nothing":
+        return Image.merge("LA", (Image.new("L", whole.size, 255), whole))
+    if kind == "a hole in a palette":
+        image = Image.fromarray((~mask).astype(np.uint8), "P")
+        image.putpalette([200, 0, 0, 0, 90, 0])
+        image.info["transparency"] = 0
+        return image
+    made = {
+        "0 and 1": lambda: Image.fromarray(mask.astype(np.uint8)),
+        "floats": lambda: Image.fromarray(mask.astype(np.float32)),
+        "16 bits": lambda: Image.fromarray(mask.astype(np.uint16) * 65535),
+        "1 bit": lambda: whole.convert("1"),
+        "colours": lambda: whole.convert("RGB"),
+    }
+    return made[kind]()
+
+
+@pytest.mark.parametrize("kind", ["0 and 1", "floats", "16 bits", "1 bit", "colours", "white paint on nothing", "a hole in a palette"])
+def test_a_mask_means_the_same_in_every_mode(tmp_path, kind):
+    layouts.save(tmp_path / "a.png", layouts.pixels(0))
+    mask = layouts.region()
+    path = tmp_path / ("m.tif" if kind == "floats" else "m.png")
+    black_and_white(mask, kind).save(path)
+    assert torch.equal(mask_file(path, tmp_path / "a.png")(), torch.from_numpy(mask).float())
+
+
+def test_a_turned_photo_takes_the_mask_that_was_drawn_on_it_as_seen(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be seen, turn it clockwise
+    seen = layouts.pixels(0)
+    Image.fromarray(seen).rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    layouts.save(tmp_path / "m.png", (layouts.region() * 255).astype(np.uint8))
+    assert torch.equal(picture_file(tmp_path / "turned.png")(), torch.tensor(seen) / 255)
+    assert torch.equal(mask_file(tmp_path / "m.png", tmp_path / "turned.png")().bool(), torch.from_numpy(layouts.region()))
+
+
+def test_a_picture_with_too_many_pixels_says_so(tmp_path, monkeypatch):
+    layouts.save(tmp_path / "a.png", layouts.pixels(0))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)
+    with pytest.raises(ValueError, match=r"a.png has too many pixels: make it smaller"):
+        picture_file(tmp_path / "a.png")()
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -57,6 +105,7 @@ def test_pictures_that_belong_together_by_name(tmp_path):
         ("[1]", r"line 4, is not a JSON object"),
         ('{"image": "0.png"}', r"line 4, has no instruction: give every edit"),
         ('{"instruction": "x"}', r"line 4, has no image"),
+        ('{"image": "0.png", "instruction": " "}', r"line 4, has no instruction"),
         ('{"image": "9.png", "instruction": "x"}', r"line 4, names 9.png, which is not there: add the file"),
         ('{"image": "0.png", "mask": "m.png", "instruction": "x"}', r"line 4, names m.png"),
         ('{"image": "0.png", "instruction": "x", "id": "000001"}', r"line 4, repeats the id '000001'"),
@@ -74,16 +123,22 @@ def test_bad_lines_are_named_or_skipped(tmp_path, line, reason):
 
 
 def test_what_can_not_be_opened_says_why(tmp_path):
+    (tmp_path / "empty").mkdir()
+    utf16 = layouts.plain(tmp_path / "utf16", count=1)
+    (utf16 / "metadata.jsonl").write_text("{}", encoding="utf-16")
     for spec, reason in {
         str(tmp_path / "none"): "There is no data at",
-        str(tmp_path): "has no edits: write metadata.jsonl there",
+        str(tmp_path / "empty"): "has no edits: write metadata.jsonl there",
         "world:fly": "no edits of the kind 'fly'",
-        "photos:" + str(tmp_path): "holds no photos",
+        str(utf16): "metadata.jsonl is no UTF-8 text",
+        "photos:" + str(tmp_path / "empty"): "holds no photos",
     }.items():
         with pytest.raises(DataError, match=reason):
             open_dataset(spec)
     with pytest.raises(DataError, match="A count of -1"):
         open_dataset("world", count=-1)
+    with pytest.raises(DataError, match="can't be drawn at 20 pixels; use 64 to 512"):
+        open_dataset("world", size=20)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="is no folder"):
         open_dataset(str(tmp_path / "file"))
@@ -105,7 +160,7 @@ def test_a_broken_picture_is_told_when_it_is_opened(tmp_path):
 def test_the_world_knows_every_answer():
     data = open_dataset("world:recolour,time", count=3, size=64)
     assert [example.kind for example in data] == ["recolour", "time", "recolour"]
-    for example in data:
+    for example in (data[0], data[1]):
         assert example.image().shape == example.edited().shape == (64, 64, 3)
         assert example.mask().shape == (64, 64)
         assert example.judge(example.edited()) == {"right": 1.0, "done": 1.0, "kept": 1.0}
