@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import options as options_of
 from . import world_cli
-from .settings import FIGURE_8, Setting, grid, numbers
+from .settings import FIGURE_8, Setting, grid, seeds
 
 if TYPE_CHECKING:
     from ..metrics.measures import Measures
     from .rows import Row
     from .run import EditFunction
+
+MEASURED_BY = ("clip", "dino", "lpips", "structure", "input_range", "structure_range", "crop")
+"""The options that decide what the metrics say."""
+CELLS = (32, 2048)
+"""Sides of a picture on a sheet, in pixels."""
 
 
 def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
@@ -36,12 +41,16 @@ def settings_of(options: argparse.Namespace) -> list[Setting]:
     """The grid that the options ask for. Raises ValueError."""
     editors = [name.strip() for name in options.editor.split(",") if name.strip()]
     values = {name: getattr(options, name) for name in (*FIGURE_8, "steps")}
-    return grid(editors, values, [int(seed) for seed in numbers(options.seed)])
+    return grid(editors, values, seeds(options.seed))
 
 
 def editors_of(options: argparse.Namespace) -> "dict[str, EditFunction]":
     """The editors that the options make possible; models are loaded when they are first needed."""
+    from ..latent_model import LARGEST, SMALLEST
     from .editors import edit_functions
+
+    if options.edit_size and not SMALLEST <= options.edit_size <= LARGEST:
+        raise ValueError(f"The edit size is {options.edit_size} pixels; use {SMALLEST} to {LARGEST}, or 0 for the model's own.")
 
     def editor() -> Any:
         from ..edit import Editor
@@ -65,29 +74,15 @@ def measures_of(options: argparse.Namespace) -> "Measures":
     """The metrics that the options ask for. Raises ValueError for a network that is not there."""
     from ..metrics.measures import Measures
 
-    named = {name: getattr(options, name) for name in ("clip", "dino", "lpips", "structure", "input_range", "device", "cache", "crop")}
-    return Measures.load(**named)
+    return Measures.load(**{name: getattr(options, name) for name in (*MEASURED_BY, "device", "cache")})
 
 
 def conditions_of(options: argparse.Namespace, data: str) -> dict[str, Any]:
     """All that decides the numbers of a run besides examples and settings."""
-    names = (
-        "model",
-        "sdedit_model",
-        "prompt_model",
-        "weights",
-        "sampler",
-        "edit_size",
-        "clip",
-        "dino",
-        "lpips",
-        "structure",
-        "input_range",
-        "crop",
-    )
+    names = ("model", "sdedit_model", "prompt_model", "weights", "sampler", "edit_size", *MEASURED_BY)
     stated = {name: getattr(options, name) for name in names}
     model = Path(options.model)
-    return {"data": data, **stated, "model_bytes": model.stat().st_size if model.is_file() else 0}
+    return {"data": data, "size": options.size, **stated, "model_bytes": model.stat().st_size if model.is_file() else 0}
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -135,6 +130,8 @@ def _closed(options: argparse.Namespace, rows: "Sequence[Row]", skipped: int = 0
 def run_probe(options: argparse.Namespace) -> int:
     """`probe`: returns 0, or 1 where edits failed. Raises ValueError."""
     settings = settings_of(options)
+    if options.count < 0 or options.size < 0:
+        raise ValueError(f"A count of {options.count} and a size of {options.size} can't be had: use 0 or more.")
     from . import probes
     from .report import write_table
 
@@ -173,6 +170,11 @@ def run_compare(options: argparse.Namespace) -> int:
     from .sheet import sheet
 
     picture_format(options.out)
+    if not CELLS[0] <= options.cell <= CELLS[1]:
+        raise ValueError(f"A picture of {options.cell} pixels can't stand on a sheet; use {CELLS[0]} to {CELLS[1]}.")
+    named = [_named(text) for text in options.others]
+    if len(dict(named)) < len(named) or not (named or settings):
+        raise ValueError("There is nothing to compare, or two pictures have one name: name editors, or each picture as NAME=FILE.png.")
     example = Example(
         id=options.image.name,
         instruction=options.instruction,
@@ -182,7 +184,7 @@ def run_compare(options: argparse.Namespace) -> int:
         edited=picture_file(options.target) if options.target else None,
         mask=mask_file(options.mask, options.image) if options.mask else None,
     )
-    others = {name: open_picture(Path(path))[0] for name, path in map(_named, options.others)}
+    others = {name: open_picture(Path(path))[0] for name, path in named}
     from tqdm import tqdm
 
     with tqdm(total=len(settings) + len(others), unit="picture", disable=None) as bar:

@@ -34,6 +34,12 @@ def _metric_arguments(add: Add) -> None:
     add("--lpips", default="", metavar="NAME", help="alex, vgg, squeeze, or a file of LPIPS weights")
     add("--structure", default="", metavar="NAME", help="a DINO for the structure distance (default: that of --dino)")
     add("--input-range", default="correct", choices=("correct", "paper_compat"), help="paper_compat: as the authors' script feeds CLIP")
+    add(
+        "--structure-range",
+        default="correct",
+        choices=("correct", "pie_compat"),
+        help="pie_compat: as PIE-Bench's script feeds the structure distance",
+    )
     add("--crop", action="store_true", help="CLIP sees the middle square, as MagicBrush's script does")
     add("--cache", type=Path, metavar="DIR", help="keep the features of pictures here")
 

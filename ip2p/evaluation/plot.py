@@ -1,7 +1,9 @@
 """Edit against picture as curves over a scale (the paper's Figure 8), readable without telling colours apart."""
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -135,7 +137,7 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
-    titled = {"title": title, "title_fontsize": 12, "alignment": "left"} if title else {}
+    titled = {"title": title.replace("$", r"\$"), "title_fontsize": 12, "alignment": "left"} if title else {}
     whole.legend(fontsize=10.5, frameon=False, loc="outside upper left", ncols=2 if len(drawn) > 1 else 1, **titled)
     _label(whole, axes, drawn)
     return whole
@@ -155,7 +157,8 @@ def _label(whole: Any, axes: Any, drawn: Sequence[Curve]) -> None:
     """Write each point's scale beside its mark, where it hides no other mark or label."""
     from matplotlib.patheffects import withStroke
 
-    whole.draw_without_rendering()  # fixes where everything stands
+    with _any_letters():
+        whole.draw_without_rendering()  # fixes where everything stands
     scale = whole.dpi / 72
     marks = [tuple(axes.transData.transform((point.x.value, point.y.value))) for curve in drawn for point in curve.points]
     taken = [(x - 6 * scale, y - 6 * scale, x + 6 * scale, y + 6 * scale) for x, y in marks]
@@ -211,9 +214,21 @@ def save(whole: Any, path: Path) -> list[Path]:
             target = path.with_name(f"{path.name}.{kind}")
             part = path.with_name(f".{path.name}.part.{kind}")
             dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-            whole.savefig(part, dpi=160, metadata=dates, format=kind)
-            written.append(part.replace(target))
+            try:
+                with _any_letters():
+                    whole.savefig(part, dpi=160, metadata=dates, format=kind)
+                written.append(part.replace(target))
+            finally:
+                part.unlink(missing_ok=True)
     return written
+
+
+@contextmanager
+def _any_letters() -> Iterator[None]:
+    """A name in letters that the font lacks is drawn with boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
 
 
 def to_tensor(whole: Any, dpi: int = 160) -> Tensor:
@@ -222,6 +237,7 @@ def to_tensor(whole: Any, dpi: int = 160) -> Tensor:
     from PIL import Image
 
     out = BytesIO()
-    whole.savefig(out, dpi=dpi, format="png")
+    with _any_letters():
+        whole.savefig(out, dpi=dpi, format="png")
     out.seek(0)
     return torch.from_numpy(np.asarray(Image.open(out).convert("RGB"), np.float32) / 255)

@@ -136,9 +136,10 @@ BIAS_NOTE = (
 
 
 def world_limits(count: int = 0, size: int = 0) -> Dataset:
-    """`count` edits (0: 50) of the world for each probe; the probe is the example's kind."""
-    from ..data.world import SIZE, task_example, world_task
+    """`count` edits (0: 50) of the world for each probe; the probe is the example's kind. Raises DataError for a size it can't have."""
+    from ..data.world import SIZE, check_size, task_example, world_task
 
+    check_size(size)
     each = count or COUNT
 
     def make(number: int) -> Example:

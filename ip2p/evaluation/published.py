@@ -14,7 +14,7 @@ from .table import Line, Table, table
 MAGICBRUSH = "Zhang et al. 2023, MagicBrush, arXiv 2306.10012, mask-free table, single turn"
 SESSIONS = "Zhang et al. 2023, MagicBrush, arXiv 2306.10012, mask-free table, multi-turn"
 EMU_EDIT = "Sheynin et al. 2023, Emu Edit, arXiv 2311.10089, table of the Emu Edit test set, as UniReal (arXiv 2412.07774) prints it"
-PNP = "Ju et al. 2024, PnP Inversion, arXiv 2310.01506, Table 1"
+PNP = "Ju et al. 2024, PnP Inversion, arXiv 2310.01506, Table 1, as later papers that cite it reprint it; not read in the paper itself"
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ BENCHMARKS = {
             ("DDIM + MasaCtrl", (28.38, 22.17, 106.62, 86.97, 79.67, 23.96, 21.16), PNP),
             ("PnP inversion + MasaCtrl", (24.70, 22.64, 87.94, 81.09, 81.33, 24.38, 21.35), PNP),
         ),
-        "The authors' script: DINO ViT-B/8 keys, LPIPS with SqueezeNet, CLIP ViT-L/14; PSNR, LPIPS, MSE and SSIM of the part outside the "
-        "mask, blacked out inside and averaged over the whole picture; `CLIP edited` blacks out what is outside. "
+        "The authors' script: DINO ViT-B/8 keys of pictures in 0..255 (--structure-range pie_compat), LPIPS with SqueezeNet, "
+        "CLIP ViT-L/14; PSNR, LPIPS, MSE and SSIM of the part outside the mask, blacked out inside and averaged over the whole picture; "
+        "`CLIP edited` blacks out what is outside. "
         "The paper's table has no row of InstructPix2Pix that could be checked here, so there is none.",
     ),
 }
@@ -139,7 +140,7 @@ def benchmark_table(rows: Sequence[Row], benchmark: str) -> Table:
     lines += [_in_units(line, known.columns) for line in table(rows).lines]
     sources = tuple(dict.fromkeys(f"[published] {source}." for _, _, source in known.rows))
     missing = [column.title for column in known.columns if not any(column.measure in line.cells for line in lines if not line.source)]
-    absent = (f"Not measured here: {', '.join(missing)} (give the networks it needs).",) if missing else ()
+    absent = (f"Not measured here: {', '.join(missing)} (it takes networks, and for some captions in the data).",) if missing else ()
     titles = {column.measure: column.title for column in known.columns}
     return Table(tuple(names), tuple(lines), titles, (*sources, known.note, *absent))
 

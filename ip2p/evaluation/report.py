@@ -11,7 +11,7 @@ from ..pictures import save_picture
 from . import plot
 from .compare import run_sheet
 from .published import BENCHMARKS, benchmark_table
-from .rows import Row, RunError
+from .rows import Row, RunError, using
 from .settings import Setting
 from .table import Table, table
 
@@ -33,9 +33,12 @@ def write(
         found = benchmark_table(rows, data.benchmark)
         write_table(found, out / "published")
     try:
-        plot.save(plot.figure(rows, title=data.name), out / "plot")
+        figure = plot.figure(rows, title=data.name)
     except RunError as reason:
         log.info("no plot: %s", reason)
+    else:
+        with using(out / "plot"):
+            plot.save(figure, out / "plot")
     if pictures:
         write_sheet(out, data, settings, rows)
     return found
@@ -44,9 +47,13 @@ def write(
 def write_table(found: Table, path: Path) -> None:
     """Write a table as .md, .csv and .json; `path` has no ending."""
     for ending, text in {"md": found.markdown() + "\n", "csv": found.csv(), "json": found.json() + "\n"}.items():
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path.with_name(f"{path.name}.{ending}"))
+        target, part = path.with_name(f"{path.name}.{ending}"), path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        with using(target):
+            try:
+                part.write_text(text, encoding="utf-8")
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
 
 
 def write_sheet(out: Path, data: Dataset, settings: Sequence[Setting], rows: Sequence[Row]) -> None:

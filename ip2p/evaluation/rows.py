@@ -3,7 +3,8 @@
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,18 @@ Key = tuple[str, str]
 
 class RunError(ValueError):
     """A run that can't go on or can't be read, in one sentence with its cause and cure."""
+
+
+@contextmanager
+def using(path: Path) -> Iterator[None]:
+    """Turn whatever keeps a run's file from being read or written into a RunError; what was written before stays."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise RunError(
+            f"{path} can't be used ({why}): make room or move what is there, and run the same again; nothing is lost."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,8 @@ def read(path: Path) -> list[Row]:
 
 
 def _whole(path: Path) -> bytes:
-    data = path.read_bytes()
+    with using(path):
+        data = path.read_bytes()
     return data[: data.rfind(b"\n") + 1]
 
 
@@ -80,11 +94,11 @@ def mend(path: Path) -> None:
     """Cut off an unfinished last line, which a kill in the middle of writing leaves."""
     if path.exists() and len(whole := _whole(path)) < path.stat().st_size:
         log.info("%s: an unfinished last line was dropped", path.name)
-        with path.open("r+b") as file:
+        with using(path), path.open("r+b") as file:
             file.truncate(len(whole))
 
 
 def append(path: Path, rows: Iterable[Row]) -> None:
     """Write rows at the end, in one piece: from then on they outlive this process, however it ends."""
-    with path.open("ab", buffering=0) as file:
+    with using(path), path.open("ab", buffering=0) as file:
         file.write("".join(row.line() for row in rows).encode())

@@ -85,12 +85,15 @@ def _resumed(out: Path, conditions: dict[str, Any]) -> dict[Key, Row]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         stored = json.loads((out / CONDITIONS).read_text(encoding="utf-8")) if (out / CONDITIONS).exists() else None
+        if not isinstance(stored, dict | None):
+            raise ValueError(f"{CONDITIONS} holds something else")
     except (OSError, ValueError) as error:
         raise RunError(f"The folder {out} can't be used ({error}): choose another.") from error
     if stored is None:
         part = out / f".{CONDITIONS}.{uuid.uuid4().hex[:8]}"
-        part.write_text(json.dumps(conditions, indent=1, ensure_ascii=False), encoding="utf-8")
-        part.replace(out / CONDITIONS)
+        with record.using(out / CONDITIONS):
+            part.write_text(json.dumps(conditions, indent=1, ensure_ascii=False), encoding="utf-8")
+            part.replace(out / CONDITIONS)
     elif changed := sorted(name for name in {*stored, *conditions} if stored.get(name) != conditions.get(name)):
         name = changed[0]
         was, now = (json.dumps(side.get(name), ensure_ascii=False) for side in (stored, conditions))
@@ -113,6 +116,8 @@ def _each(
     opened: dict[str, Tensor | None] = {}
     for setting in settings:
         if row := done.get((example.id, setting.key)):
+            if (row.instruction, row.kind) != (example.instruction, example.kind):
+                raise RunError(f"The results in {out} are of other data ({example.id} was {row.instruction!r}): use a new folder.")
             yield row
             continue
         if stop and stop():

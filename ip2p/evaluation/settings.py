@@ -28,6 +28,7 @@ SHORT = {"text_scale": "text", "image_scale": "image", "strength": "strength", "
 FIGURE_8: dict[str, str] = {"text_scale": "7.5", "image_scale": "1.0:2.2:0.2", "strength": "0.3:0.9:0.1", "scale": "7.5"}
 """Figure 8: text guidance 7.5 for both, the image scale from 1.0 to 2.2 for ours, the strength from 0.3 to 0.9 for SDEdit."""
 LARGEST = 10_000
+MOST_STEPS = 1000
 
 
 class SettingError(ValueError):
@@ -48,6 +49,11 @@ class Setting:
         if unknown := [name for name, _ in self.values if name not in PARAMETERS[self.editor]]:
             allowed = ", ".join(PARAMETERS[self.editor]) or "no numbers"
             raise SettingError(f"The editor {self.editor!r} has no {unknown[0]!r}; it takes {allowed}.")
+        steps, strength = self.get("steps"), self.get("strength")
+        if steps is not None and (steps != int(steps) or not 1 <= steps <= MOST_STEPS):
+            raise SettingError(f"The number of steps is {steps:g}; use a whole number from 1 to {MOST_STEPS}.")
+        if strength is not None and not 0.01 <= strength <= 1:
+            raise SettingError(f"The strength is {strength:g}; use 0.01 to 1.")
 
     @property
     def key(self) -> str:
@@ -127,7 +133,12 @@ def from_text(text: str) -> list[Setting]:
         raise SettingError(f"{words[-1]!r} stands alone: write names and numbers in turn, such as image_scale 1.0:2.2:0.2.")
     given = {name.lstrip("-").replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)}
     editors = [name.strip() for name in given.pop("editor", "ip2p").split(",") if name.strip()]
-    return grid(editors, given, [_seed(value) for value in numbers(given.pop("seed", "0"))])
+    return grid(editors, given, seeds(given.pop("seed", "0")))
+
+
+def seeds(text: str) -> list[int]:
+    """Whole numbers as `numbers` reads them. Raises SettingError."""
+    return [_seed(value) for value in numbers(text)]
 
 
 def _seed(value: float) -> int:

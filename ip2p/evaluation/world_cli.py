@@ -3,7 +3,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ def run_world(options: argparse.Namespace) -> int:
     kinds = tuple(kind.strip() for kind in options.kinds.split(",") if kind.strip()) or KINDS
     if options.count < 1:
         raise ValueError(f"{options.count} scenes can't be drawn: ask for 1 or more.")
+    if options.seed < 0:
+        raise ValueError(f"The seed is {options.seed}; use 0 or more.")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,31 +95,48 @@ def _strip(task: "Task") -> "Strip":
 
 
 def run_judge(options: argparse.Namespace) -> int:
-    """`judge`: prints a verdict for each picture, and how many are right; returns 0. Raises ValueError for a folder it can't use."""
+    """`judge`: prints a verdict for each picture, and how many are right; returns 0, or 1 where a picture can't be read.
+
+    Raises ValueError for a folder it can't use.
+    """
     from ..pictures import open_picture
     from ..worlds.judge import judge
 
-    verdicts = []
-    for path, line in _pairs(options.results, options.world):
-        verdict = judge(open_picture(path)[0].numpy(), _task(line["seed"], line["kind"], line["size"]))
+    found, without = _pairs(options.results, options.world)
+    verdicts, broken = [], 0
+    for path, line in found:
+        try:
+            verdict = judge(open_picture(path)[0].numpy(), _task(line["seed"], line["kind"], line["size"]))
+        except ValueError as error:
+            print(f"failed: {line['id']}: {error}", file=sys.stderr)
+            broken += 1
+            continue
         verdicts.append(verdict)
         said = {"id": line["id"], "right": verdict.right, "done": verdict.done, "kept": verdict.kept, "reason": verdict.reason}
         print(json.dumps(said) if options.json else f"{'right' if verdict.right else 'wrong'}  {line['id']}: {verdict.reason}", flush=True)
-    if not options.json:
+    if verdicts and not options.json:
         right = sum(verdict.right for verdict in verdicts)
         print(f"{right} of {len(verdicts)} right ({right / len(verdicts):.1%})")
-    return 0
+    if without and options.results.is_dir():
+        print(f"{without} scenes of {options.world} have no picture in {options.results}", file=sys.stderr)
+    return 1 if broken else 0
 
 
-def _pairs(results: Path, world: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """(picture, its line of the metadata), in the metadata's order. Raises ValueError where none is there."""
+def _pairs(results: Path, world: Path) -> tuple[list[tuple[Path, dict[str, Any]]], int]:
+    """(picture, its line of the metadata), in the metadata's order, and how many lines have none. Raises ValueError where all have none."""
     from ..data.folder import read_lines
     from ..data.opening import PICTURES
 
     files = [results] if results.is_file() else sorted(results.glob("*"))
     pictures = {path.stem: path for path in files if path.suffix.lower() in PICTURES}
-    lines = [line for _, line in read_lines(world / METADATA, False, [])]
-    found = [(pictures[line["id"]], line) for line in lines if {"id", "seed", "kind", "size"} <= set(line) and line["id"] in pictures]
+    lines = [line for _, line in read_lines(world / METADATA, False, []) if _is_task(line)]
+    found = [(pictures[line["id"]], line) for line in lines if line["id"] in pictures]
     if not found:
         raise ValueError(f"No picture in {results} is named after an id of {world / METADATA}: name each result ID.png.")
-    yield from found
+    return found, len(lines) - len(found)
+
+
+def _is_task(line: dict[str, Any]) -> bool:
+    """Does a line say all that draws its scene again?"""
+    numbers = isinstance(line.get("seed"), int) and isinstance(line.get("size"), int) and line["seed"] >= 0
+    return numbers and isinstance(line.get("id"), str) and isinstance(line.get("kind"), str)

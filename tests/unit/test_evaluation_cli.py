@@ -67,6 +67,9 @@ def test_evaluate_writes_lines_a_table_a_plot_and_a_sheet(run, folder):
     code, _, err = run(*asked, "--out", "out", "--sampler", "euler")
     assert code == 2
     assert 'were made with sampler "euler_ancestral", not "euler"' in err
+    for name, value, known in (("--size", "30", "size 0, not 30"), ("--structure-range", "pie_compat", 'not "pie_compat"')):
+        code, _, err = run(*asked, "--out", "out", name, value)
+        assert (code, known in err) == (2, True), err
 
 
 def test_a_benchmark_gets_the_published_table(run, folder):
@@ -115,6 +118,9 @@ def test_compare_puts_editors_and_other_pictures_on_a_sheet(run, folder):
     assert "has no caption of the edited picture" in out
     code, _, err = run("compare", *files, *words, *FAST, "--with", "Theirs", "--out", "sheet3.png")
     assert (code, "'Theirs' names no picture: write NAME=FILE.png" in err) == (2, True)
+    for others in ((), ("a=data/0.png", "a=data/1.png")):
+        code, _, err = run("compare", *files, *words, "--editor", "", "--with", *others, "--out", "sheet3.png")
+        assert (code, "There is nothing to compare, or two pictures have one name" in err) == (2, True)
     code, _, err = run("compare", "--image", "none.png", *words, *FAST, "--out", "sheet.png")
     assert (code, "There is no picture at none.png" in err) == (2, True)
 
@@ -129,11 +135,11 @@ def test_measure_prints_every_column(run):
 
 
 def test_probes_report_and_keep_their_tables(run, folder):
-    code, out, err = run("probe", "limits", "--count", "1", "--size", "64", *FAST, "--out", "limits", "--pictures")
+    layouts.save(folder / "people" / "a.png", layouts.pixels(0))
+    code, out, err = run("probe", "limits", "--images", "people", *FAST, "--out", "limits", "--pictures")
     assert code == 0, err
     assert all(name in out for name in ("view", "count", "swap", "isolate"))
     assert {"limits.md", "limits.csv", "limits.json", "sheet.png"} <= names(folder / "limits")
-    layouts.save(folder / "people" / "a.png", layouts.pixels(0))
     code, out, err = run("probe", "bias", "--images", "people", "--clip", "clip", *FAST, "--out", "bias")
     assert code == 0, err
     assert "flight attendant" in out
@@ -146,6 +152,10 @@ def test_mistakes_get_a_sentence(run):
     for arguments, reason in {
         ("--editor", "magic"): "The editor 'magic' is unknown",
         ("--image-scale", "1:2"): "'1:2' is no number",
+        ("--seed", "1.5"): "The seed is 1.5; use whole numbers",
+        ("--steps", "0"): "The number of steps is 0",
+        ("--strength", "0,0.5"): "The strength is 0; use 0.01 to 1",
+        ("--edit-size", "7"): "The edit size is 7 pixels; use 64 to 4096",
         ("--data", "nowhere"): "There is no data at nowhere",
         ("--data", "data", "--editor", "prompt"): "There is no editor for 'prompt'",
         ("--data", "data", "--clip", "data"): "data is not a CLIP",

@@ -12,12 +12,13 @@ import pytest
 import tiny
 import torch
 
-from ip2p.checkpoint import write
+from ip2p.checkpoint import write as write_model
 from ip2p.data.example import Example
 from ip2p.data.open import open_dataset
 from ip2p.edit import Editor
 from ip2p.evaluation import rows as record
 from ip2p.evaluation.editors import answer, edit_functions, nothing
+from ip2p.evaluation.report import write
 from ip2p.evaluation.rows import Row, RunError
 from ip2p.evaluation.run import RESULTS, evaluate, picture_path
 from ip2p.evaluation.settings import Setting, grid, seed_of
@@ -38,7 +39,7 @@ def data(tmp_path):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    write(path, tiny.ldm(), tiny.SETTINGS | {"steps": 2})
+    write_model(path, tiny.ldm(), tiny.SETTINGS | {"steps": 2})
     return path
 
 
@@ -73,7 +74,7 @@ def test_what_is_done_is_not_done_again(data, tmp_path):
     assert len(found) == 8
     assert len(asked) == 6, "two of eight were there"
     before = (tmp_path / RESULTS).read_bytes()
-    broken = Example("000001", "x", image=lambda: 1 / 0)
+    broken = Example("000001", "edit 0", image=lambda: 1 / 0, kind="even")
     assert len(evaluate([broken], SETTINGS, {}.fromkeys(EDITORS, None), Measures(), tmp_path)) == 2, "and nothing is opened or loaded"
     assert (tmp_path / RESULTS).read_bytes() == before
 
@@ -106,6 +107,33 @@ def test_other_conditions_are_refused(data, tmp_path):
         evaluate(data, SETTINGS, EDITORS, Measures(), tmp_path, conditions={"model": "b", "clip": ""})
     with pytest.raises(RunError, match='with clip "", not null'):
         evaluate(data, SETTINGS, EDITORS, Measures(), tmp_path)
+
+
+def test_another_folder_of_the_same_name_is_refused(data, tmp_path):
+    evaluate(data, SETTINGS[:1], EDITORS, Measures(), tmp_path / "out")
+    other = dataclasses.replace(data[1], instruction="something else")
+    with pytest.raises(RunError, match=r"are of other data \(000002 was 'edit 1'\): use a new folder"):
+        evaluate([data[0], other], SETTINGS[:1], EDITORS, Measures(), tmp_path / "out")
+
+
+def test_a_folder_that_can_not_be_written_to_is_named_and_nothing_is_lost(data, tmp_path):
+    found = evaluate(data, SETTINGS[:1], EDITORS, Measures(), tmp_path)
+    lines = (tmp_path / RESULTS).read_bytes()
+    for name in ("table.csv", "plot.svg"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(RunError, match="make room or move what is there, and run the same again; nothing is lost"):
+            write(tmp_path, data, SETTINGS[:1], found)
+        (tmp_path / name).rmdir()
+    assert (tmp_path / RESULTS).read_bytes() == lines
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(RunError, match=r"run.json holds something else"):
+        evaluate(data, SETTINGS[:1], EDITORS, Measures(), tmp_path)
+    (tmp_path / "run.json").unlink()
+    (tmp_path / RESULTS).unlink()
+    (tmp_path / RESULTS).mkdir()
+    with pytest.raises(RunError, match=r"results.jsonl can't be used \(Is a directory\)"):
+        evaluate(data, SETTINGS[:1], EDITORS, Measures(), tmp_path)
 
 
 def test_failures_are_recorded_and_tried_again(data, tmp_path):
@@ -181,9 +209,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-sys.path[:0] = [{root!r}, {tests!r}]
-import tiny
-from ip2p.checkpoint import read, write
+sys.path.insert(0, {root!r})
 from ip2p.data.open import open_dataset
 from ip2p.edit import Editor
 from ip2p.evaluation.editors import edit_functions
@@ -193,8 +219,7 @@ from ip2p.metrics.measures import Measures
 from ip2p.text_to_image import TextToImage
 
 folder, out = Path({folder!r}), Path({out!r})
-write(out / "tiny.safetensors", tiny.ldm(), tiny.SETTINGS | {{"steps": 2}})
-editor, general = Editor.load(out / "tiny.safetensors"), TextToImage.load(out / "tiny.safetensors")
+editor, general = Editor.load({model!r}), TextToImage.load({model!r})
 data = open_dataset(str(folder))
 settings = grid(["ip2p", "sdedit"], {{"image_scale": "1.0,1.5", "strength": "0.5"}})
 
@@ -218,9 +243,9 @@ print(kills)
 """
 
 
-def test_killed_at_random_moments_and_resumed_the_results_are_the_same(tmp_path):
+def test_killed_at_random_moments_and_resumed_the_results_are_the_same(model, tmp_path):
     layouts.plain(tmp_path / "data", count=3)
-    given = {"root": str(ROOT), "tests": str(Path(__file__).parent), "folder": str(tmp_path / "data"), "out": str(tmp_path)}
+    given = {"root": str(ROOT), "model": str(model), "folder": str(tmp_path / "data"), "out": str(tmp_path)}
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     script = [sys.executable, "-c", KILLED.format(**given), "3"]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120, check=False)

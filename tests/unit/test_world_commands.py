@@ -43,7 +43,14 @@ def test_the_judge_tells_right_from_wrong_files(world, tmp_path, capsys):
     assert [(one["id"], one["right"]) for one in said] == [(lines[0]["id"], True), (lines[1]["id"], False)]
     assert "nothing was edited" in said[1]["reason"]
     assert main(["judge", str(results), "--world", str(world)]) == 0
-    assert "1 of 2 right" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "1 of 2 right" in told.out
+    assert "1 scenes of" in told.err
+    (results / f"{lines[0]['id']}.png").write_bytes(b"no picture")
+    assert main(["judge", str(results), "--world", str(world)]) == 1, "one that can't be read doesn't stop the others"
+    told = capsys.readouterr()
+    assert "0 of 1 right" in told.out
+    assert f"failed: {lines[0]['id']}" in told.err
 
 
 def test_the_same_seed_writes_the_same_bytes(world, tmp_path):
@@ -59,6 +66,7 @@ def test_the_same_seed_writes_the_same_bytes(world, tmp_path):
         (["--count", "0"], "ask for 1 or more"),
         (["--kinds", "teleport"], "unknown"),
         (["--size", "9"], "64"),
+        (["--seed", "-3"], "The seed is -3; use 0 or more"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(arguments, cause, tmp_path, capsys):
