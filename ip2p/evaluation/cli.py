@@ -5,6 +5,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MEASURED_BY = ("clip", "dino", "lpips", "structure", "input_range", "structure_range", "crop")
 """The options that decide what the metrics say."""
+REASONS = 10
+"""Reasons of failures that are told at the end; the lines of the results have all."""
 CELLS = (32, 2048)
 """Sides of a picture on a sheet, in pixels."""
 
@@ -120,8 +123,12 @@ def _run(options: argparse.Namespace, data: Any, settings: Sequence[Setting], me
 def _closed(options: argparse.Namespace, rows: "Sequence[Row]", skipped: int = 0) -> int:
     """Say where the results are and what failed."""
     failed = [row for row in rows if row.error]
-    for row in failed[:3]:
-        print(f"failed: {row.example}: {row.error}", file=sys.stderr)
+    reasons: dict[str, list[str]] = {}
+    for row in failed:
+        reasons.setdefault(row.error, []).append(row.example)
+    for reason, examples in islice(reasons.items(), REASONS):
+        more = f" ({len(examples)} edits)" if len(examples) > 1 else ""
+        print(f"failed: {examples[0]}: {reason}{more}", file=sys.stderr)
     counts = f"{len(rows) - len(failed)} edits measured, {len(failed)} failed, {skipped} skipped"
     print(f"{options.out}: {counts}", file=sys.stderr)
     return 1 if failed else 0

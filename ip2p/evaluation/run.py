@@ -66,12 +66,16 @@ def evaluate(
     total = len(examples) * len(settings) if isinstance(examples, Sized) else 0
     found: list[Row] = []
     seen: set[str] = set()
+    told: set[str] = set()
     for example in examples:
         if example.id in seen:
             raise RunError(f"Two examples have the id {example.id!r}: give each its own.")
         seen.add(example.id)
         for row in _each(example, settings, editors, measures, out, done, pictures, stop):
             found.append(row)
+            if row.error and row.error not in told:  # a broken picture fails once for each setting and instruction
+                log.warning("%s, %s: %s", row.example, row.setting.label, row.error)
+                told.add(row.error)
             if on_progress:
                 on_progress(len(found), total, row)
         if stop and stop():
@@ -147,8 +151,7 @@ def _measured(
         seconds = time.perf_counter() - started
         numbers = score(example, opened, result, measures)
     except (ValueError, OSError, RuntimeError) as error:
-        log.warning("%s, %s: %s", example.id, setting.label, error)
-        log.debug("", exc_info=error)
+        log.debug("%s, %s", example.id, setting.label, exc_info=error)
         reason = " ".join(str(error).split()) or type(error).__name__
         return Row(example.id, setting, error=reason, seconds=time.perf_counter() - started, **row)
     if out:

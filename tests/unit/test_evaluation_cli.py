@@ -98,6 +98,9 @@ def test_bad_data_is_told_and_skipped(run, folder):
     assert "failed: 000002: 1.png is not a readable picture" in err
     assert "1 edits measured, 1 failed, 1 skipped" in err
     assert "failed" in out
+    code, _, err = run("evaluate", "--data", "bad", "--editor", "nothing,answer", "--skip-bad", "--out", "bad-out")
+    assert code == 1
+    assert "failed: 000002: 1.png is not a readable picture: choose a whole JPEG, PNG, WebP or TIFF file. (2 edits)" in err
 
 
 def test_compare_puts_editors_and_other_pictures_on_a_sheet(run, folder):
