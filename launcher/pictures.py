@@ -78,7 +78,8 @@ def tiles(heading: str, cells: list[tuple[str, Image.Image | tuple[str, str]]]) 
     """A square of two by two pictures under a heading, each below its name; a cell may be a verdict and its reason instead."""
     sheet = Image.new("RGB", (SIDE, SIDE), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((SIDE / 2, 23), heading, fill="black", font=ImageFont.load_default(size=27), anchor="mm")
+    size = next(size for size in range(27, 0, -1) if size == 12 or draw.textlength(heading, ImageFont.load_default(size)) < SIDE - 16)
+    draw.text((SIDE / 2, 23), heading, fill="black", font=ImageFont.load_default(size), anchor="mm")
     for number, (label, shown) in enumerate(cells):
         left, top = 8 + (number % 2) * (TILE[0] + 8), 44 + (number // 2) * (TILE[1] + 29)
         middle = left + TILE[0] / 2
