@@ -1,7 +1,7 @@
 """How often the world's judge is right about right pictures and about wrong ones: `python bench/judge.py [--count N] [--size 256]`.
 
 For every task the right picture is shown to it as drawn, after JPEG, and after the embedded editor's autoencoder; then pictures that are
-wrong in one way each, as drawn and after the autoencoder. The thresholds of the judge were set on seeds below 200,000; the tasks here
+wrong in one way each, as drawn and after the autoencoder. The thresholds of the judge were set on seeds below 300,000; the tasks here
 have seeds from there on. The last line is one JSON object.
 """
 
@@ -31,7 +31,7 @@ from ip2p.worlds.edits import KINDS, touched  # noqa: E402
 from ip2p.worlds.judge import features, judge  # noqa: E402
 from ip2p.worlds.tasks import Task, random_task  # noqa: E402
 
-FIRST_SEED = 200_000
+FIRST_SEED = 300_000
 Picture = np.ndarray
 Change = Callable[[Picture], Picture]
 

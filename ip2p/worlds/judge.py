@@ -30,7 +30,7 @@ EDGE_BLUR = 0.7
 EDGE_WEIGHT = 1.5
 INSTEAD = 1.35
 """How much nearer than to the right answer a picture must be to a wrong one to count as that."""
-STRAY = {"whole": 1.3, "thing": 1.7, "material": 2.3}
+STRAY = {"whole": 1.1, "thing": 1.6, "material": 2.0}
 """The same for a scene with something changed that the instruction does not name: the finer, the more like an autoencoder's own error."""
 SEEN = 0.005
 """Least mean distance at which such a change is looked for by comparing scenes; smaller ones are found by windows, if at all."""
