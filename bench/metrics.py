@@ -21,12 +21,12 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from ip2p.devices import pick_device  # noqa: E402
 from ip2p.metrics import pixels, similarity  # noqa: E402
 from ip2p.metrics.clip import Clip  # noqa: E402
 from ip2p.metrics.dino import Dino  # noqa: E402
 from ip2p.metrics.measures import Item, Measures, Row  # noqa: E402
 from ip2p.metrics.perceptual import Perceptual  # noqa: E402
-from ip2p.metrics.pretrained import pick_device  # noqa: E402
 from ip2p.pictures import open_picture  # noqa: E402
 
 PHOTOS = ("photos/astronaut.jpg", "photos/chelsea.jpg", "photos/coffee.jpg", "tests/photos/china.jpg", "tests/photos/flower.jpg")

@@ -1,7 +1,6 @@
 """A loaded latent diffusion model without a host: network, autoencoder and text encoders, and what editing and text-to-image share."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 
 from . import checkpoint as files
 from . import sampling, sigmas, text
-from .checkpoint import Checkpoint, CheckpointError
+from .checkpoint import Checkpoint
+from .devices import pick_device
 from .noising import SCALE
 from .sampling import Conditions, OnStep, Text
 
@@ -138,14 +138,3 @@ def check(steps: int, seed: int, text_scale: float, image_scale: float, size: in
         raise ValueError(f"The size is {size} pixels; use {SMALLEST} to {LARGEST}, or 0 for the model's own.")
     if sampler not in SAMPLERS:
         raise ValueError(f"The sampler {sampler!r} is unknown; use {' or '.join(SAMPLERS)}.")
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device of a name; "auto" takes a GPU where there is one. CheckpointError where the named one is absent."""
-    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
-    if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found()))
-    kind = name.partition(":")[0]
-    if kind not in there or not there[kind]():
-        raise CheckpointError(f"The device {name!r} is not there: use auto or cpu.")
-    return torch.device(name)

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pretrained import Colours, colours, device_of, from_pretrained, identity, model_from, normalised, pick_device, squared
+from ..devices import pick_device
+from .pretrained import Colours, colours, device_of, from_pretrained, identity, model_from, normalised, squared
 
 INPUT_RANGES = ("correct", "paper_compat")
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pretrained import Colours, colours, device_of, identity, model_from, normalised, pick_device, squared
+from ..devices import pick_device
+from .pretrained import Colours, colours, device_of, identity, model_from, normalised, squared
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet; used where a model's folder says nothing of its own."""

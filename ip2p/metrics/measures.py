@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..devices import pick_device
 from ..fit import sized_mask
 from . import pixels, similarity
 from .cache import Cache, content
@@ -18,7 +19,7 @@ from .collecting import remembered, remembered_texts
 from .columns import COLUMNS
 from .dino import Dino
 from .perceptual import Perceptual
-from .pretrained import device_of, pick_device
+from .pretrained import device_of
 from .regions import pie_columns, pixel_columns, regions
 
 BATCH = 16

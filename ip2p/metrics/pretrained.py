@@ -17,7 +17,6 @@ from torch import Tensor, nn
 log = logging.getLogger(__name__)
 
 Colours = tuple[float, float, float]
-DEVICES = ("auto", "cpu", "cuda", "mps")
 BROKEN = (
     OSError,
     ValueError,
@@ -34,16 +33,6 @@ BROKEN = (
 PREPARATION = "preprocessor_config.json"
 NOT_USED = ("pooler.", "mask_token")
 """Weights that DINO's files lack, as nobody needs them."""
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name in `DEVICES` (or torch's own, as cuda:1); "auto" is the fastest here. ValueError for one that is not here."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
-    if not available.get(name.split(":")[0], False):
-        raise ValueError(f"The device '{name}' is not here: use auto, or one of {', '.join(k for k, here in available.items() if here)}.")
-    return torch.device(name)
 
 
 def from_pretrained(loader: Callable[..., Any], name: str, what: str) -> Any:

@@ -10,9 +10,9 @@ from diffusers import EDMEulerScheduler, EulerDiscreteScheduler, StableDiffusion
 from PIL import Image
 
 from ip2p import sampling, text
-from ip2p.checkpoint import Checkpoint, CheckpointError
+from ip2p.checkpoint import Checkpoint
+from ip2p.devices import pick_device
 from ip2p.edit import Editor
-from ip2p.latent_model import pick_device
 from ip2p.sigmas import normal
 
 CPU = torch.device("cpu")
@@ -134,7 +134,7 @@ def test_the_whole_picture_is_edited_whatever_its_shape(editor, shape):
 def test_devices():
     assert pick_device("cpu").type == "cpu"
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
-    with pytest.raises(CheckpointError, match="device 'tpu' is not there: use auto or cpu"):
+    with pytest.raises(ValueError, match="device 'tpu' is not there: use auto, or one of"):
         pick_device("tpu")
 
 
