@@ -1,9 +1,9 @@
 """A run's results as files: tables, plot and sheet beside its lines."""
 
 import logging
+import random
 import uuid
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 from ..data.example import Dataset
@@ -18,7 +18,7 @@ from .table import Table, table
 log = logging.getLogger(__name__)
 
 ON_SHEET = 8
-"""Examples that a sheet shows, spread over the whole run."""
+"""Examples that a sheet shows."""
 WIDEST = 16
 """Settings that a sheet shows side by side."""
 
@@ -57,7 +57,7 @@ def write_table(found: Table, path: Path) -> None:
 
 
 def write_sheet(out: Path, data: Dataset, settings: Sequence[Setting], rows: Sequence[Row]) -> None:
-    """Write sheet.png: some examples, evenly spread, with the results of up to 16 settings each."""
-    every = max(1, len(data) // ON_SHEET)
-    examples = [data[number] for number in islice(range(0, len(data), every), ON_SHEET)]
+    """Write sheet.png: some examples, the same ones every time but drawn by lot, with the results of up to 16 settings each."""
+    chosen = sorted(random.Random(0).sample(range(len(data)), min(ON_SHEET, len(data))))  # kinds take turns, so steps would miss some
+    examples = [data[number] for number in chosen]
     save_picture(run_sheet(out, examples, rows, settings[:WIDEST]), out / "sheet.png")
