@@ -47,7 +47,7 @@ QUIET, LOUD = 0.015, 4.2
 OVERALL = 0.08
 """Largest median difference, which is of the colours on the whole."""
 GRAIN = 256
-"""Size in pixels at which these hold; at half of it an autoencoder, which errs by the pixel, may differ twice as much."""
+"""Size in pixels at which these hold; an autoencoder errs by the pixel, so smaller pictures may differ more."""
 SHIFT = 0.012
 """Largest displacement, in parts of the side."""
 CONTOUR = 0.02
@@ -132,19 +132,25 @@ def judge(picture: np.ndarray, task: Task) -> Verdict:
     seen = fitted(picture, task.size)
     coarse = Features(seen if task.size == COARSE else fitted(seen, COARSE))
     answer = min(task.answers, key=lambda scene: float(coarse.apart(features(scene)).mean()))
-    right, fine = features(answer, task.size), Features(seen)
     wrong = taken_for(coarse, answer, alternatives(task.scene, task.edit), INSTEAD)
+    start = features(task.scene)
+    undone = bool(wrong) and coarse.apart(start).mean() < coarse.apart(features(answer)).mean()
+    kept_as = task.scene if undone else answer  # of what was not edited, the rest is that of the source
+    right, fine = features(kept_as, task.size), Features(seen)
     mask = task.mask() > 0
-    excess = windows(fine, right) / np.where(mask & (mask.mean() < WHOLE), INSIDE, EXCESS)
-    if not wrong and (excess > 1)[mask].any() and mask.mean() < WHOLE:
+    local = mask.mean() < WHOLE
+    allowed = np.where(mask & local, INSIDE, EXCESS)
+    excess = windows(fine, right) / allowed
+    if not wrong and local and (excess > 1)[mask].any():
         wrong = "it is not what was asked"
     spoilt = [_moved(fine, right), _blur(fine, right), _tint(fine, right)]
-    spoilt += [taken_for(coarse, answer, scenes, STRAY[how], SEEN) for how, scenes in strays(answer, task.edit).items()]
-    beyond = excess > 1 if mask.mean() >= WHOLE else (excess > 1) & ~grown(mask, WINDOW / 2 * task.size)
+    spoilt += [taken_for(coarse, kept_as, scenes, STRAY[how], SEEN) for how, scenes in strays(kept_as, task.edit).items()]
+    beyond = (excess > 1) & ~grown(mask, WINDOW / 2 * task.size) if local else excess > 1
     if beyond.any():
         spoilt.append(_place(beyond, excess))
     said = [text for text in (wrong, *spoilt) if text]
-    return Verdict(not wrong, not any(spoilt), (excess > 1).astype(np.float32), "; ".join(said) or "edited as asked, and all else kept")
+    where = windows(fine, features(answer, task.size)) / allowed if undone else excess
+    return Verdict(not wrong, not any(spoilt), (where > 1).astype(np.float32), "; ".join(said) or "edited as asked, and all else kept")
 
 
 def fitted(picture: np.ndarray, size: int) -> np.ndarray:
@@ -182,8 +188,9 @@ def windows(seen: Features, right: Features) -> np.ndarray:
     side = round(WINDOW * len(right.picture))
     mean = ndimage.uniform_filter(coarsely(seen, right), side)
     texture = ndimage.uniform_filter(right.edges, side)
+    grain = min(1.0, len(mean) / GRAIN)
     relative = mean / (QUIET + np.median(mean)) / LOUD * EXCESS
-    return np.maximum(mean / (ALLOWED + PER_EDGE * texture), relative) * min(1.0, len(mean) / GRAIN)
+    return np.maximum(mean / (ALLOWED + PER_EDGE * texture) * grain**0.5, relative * grain)
 
 
 def coarsely(seen: Features, right: Features) -> np.ndarray:

@@ -48,7 +48,7 @@ def test_right_and_wrong(edit):
     assert judge(right, task).reason == "edited as asked, and all else kept"
     assert not judge(right, task).where.any()
     missing = judge(task.source(), task)
-    assert not missing.done
+    assert (missing.done, missing.kept) == (False, True)
     assert missing.reason
     sigma = 0.015 * SIZE
     assert not judge(ndimage.gaussian_filter(right, (sigma, sigma, 0)), task).right
