@@ -57,6 +57,9 @@ DETAIL = 0.5
 """... and the pixels by which detail is coarser than the finest."""
 SHARPNESS = 0.22
 """Least ratio there of the picture's finest detail to the right answer's: round trips leave a quarter and more, a visible blur a sixth."""
+FORM = 0.25
+"""Least part of the right answer's gradients along those contours that the picture has."""
+FORM_BLUR = 0.8
 TELLABLE = 0.004
 """Least mean distance between the right answer and a wrong one, for a task to be asked."""
 WHOLE = 0.6
@@ -208,13 +211,24 @@ def shift(seen: Features, right: Features) -> float:
     return float(np.hypot(down, across) / size)
 
 
+def contours(right: Features) -> np.ndarray:
+    """Where the right answer's strongest contours are, (H, W)."""
+    strength = np.hypot(*np.gradient(right.blurred(CONTOUR_BLUR)[..., 0]))
+    return np.asarray(strength >= np.quantile(strength, 1 - CONTOUR))
+
+
 def sharpness(seen: Features, right: Features) -> float:
     """The picture's finest detail along the right answer's strongest contours, over the right answer's own: 1, or less if blurred."""
-    contours = np.hypot(*np.gradient(right.blurred(CONTOUR_BLUR)[..., 0]))
-    strongest = contours >= np.quantile(contours, 1 - CONTOUR)
-    near = ndimage.binary_dilation(strongest, iterations=round(CONTOUR_BLUR * len(contours)))
+    near = ndimage.binary_dilation(contours(right), iterations=round(CONTOUR_BLUR * len(right.picture)))
     ours, theirs = (one.lab[..., 0] - ndimage.gaussian_filter(one.lab[..., 0], DETAIL) for one in (seen, right))
     return float(np.sqrt((ours[near] ** 2).sum() / max((theirs[near] ** 2).sum(), 1e-9)))
+
+
+def form(seen: Features, right: Features) -> float:
+    """The part of the right answer's gradients, along its strongest contours, that the picture has: 1, or about 0 where shapes are lost."""
+    there = contours(right)
+    ours, theirs = (np.stack(np.gradient(ndimage.gaussian_filter(one.lab[..., 0], FORM_BLUR)))[:, there] for one in (seen, right))
+    return float((ours * theirs).sum() / max((theirs**2).sum(), 1e-9))
 
 
 def _moved(seen: Features, right: Features) -> str:
@@ -223,7 +237,9 @@ def _moved(seen: Features, right: Features) -> str:
 
 
 def _blur(seen: Features, right: Features) -> str:
-    return "the picture is blurred" if sharpness(seen, right) < SHARPNESS else ""
+    if sharpness(seen, right) < SHARPNESS:
+        return "the picture is blurred"
+    return "the shapes in the picture changed" if form(seen, right) < FORM else ""
 
 
 def _tint(seen: Features, right: Features) -> str:
