@@ -11,6 +11,7 @@ from launcher import BASE, HOST, PACK, ROOT, QuickstartError, comfyui
 from launcher.browser import ensure_browser
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5", "-p", "no:cacheprovider"]
+SPREAD = ("-n", "auto", "--maxprocesses", "4")  # over the cores; each process takes half a gigabyte
 NEEDS_INTERNET = (  # two of the host's own tests ask GitHub's web interface for a release and expect its "404 not found"
     "tests-unit/app_test/frontend_manager_test.py::test_init_frontend_invalid_version",
     "tests-unit/app_test/frontend_manager_test.py::test_init_frontend_invalid_provider",
@@ -38,7 +39,7 @@ def parts(links: Path) -> list[Part]:
         Part("style", "ruff format", [sys.executable, "-m", "ruff", "format", "--check", "."]),
         Part("types", "mypy, the pack", [*mypy, *(f"{PACK}/{name}" for name in PUBLISHED)], links),
         Part("types", "mypy, quickstart and benches", [*mypy, "--explicit-package-bases", *OURS_ALONE]),
-        Part("unit", "pytest tests/unit", [*PYTEST, "tests/unit"]),
+        Part("unit", "pytest tests/unit", [*PYTEST, *SPREAD, "tests/unit"]),
         Part("contract", "pytest tests/contract", [*PYTEST, "tests/contract"]),
         Part("host", "pytest tests/host", [*PYTEST, "tests/host"]),
         Part("comfyui", "ComfyUI's own tests-unit with this pack", comfyui_tests(), HOST),
