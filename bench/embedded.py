@@ -53,7 +53,7 @@ def main() -> None:
     editors = edit_functions(lambda: Editor.load("embedded"), lambda: TextToImage.load("embedded"))
     started = time.perf_counter()
     found = {}
-    every = [part for part in parts(options.count) if options.only in ("", part.name)]
+    every = [part for part in parts(options.share) if options.only in ("", part.name)]
     for part in every:
         clip = options.clip if part.clip else ""
         measures = Measures.load(clip=clip, lpips=options.lpips)
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs; the same command goes on where it stopped")
     parser.add_argument("--page", type=Path, help="folder for measured.md and its pictures")
     parser.add_argument("--only", default="", choices=("", "photos", "scales", "objects", "limits"), help="one of the runs")
-    parser.add_argument("--count", type=float, default=1.0, help="part of the usual numbers of edits")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the usual numbers of edits")
     parser.add_argument("--clip", default="", help="a CLIP by name or folder")
     parser.add_argument("--lpips", default="", help="alex, vgg, squeeze, or a file of weights")
     return parser.parse_args()

@@ -94,7 +94,7 @@ def wrong_pictures(task: Task, rng: np.random.Generator) -> Iterator[tuple[str, 
     others = elsewhere or [scene for _, scene in alternatives(task.scene, task.edit)[1:]]
     if others:
         yield (
-            "on another thing, or another edit" if elsewhere else "another edit",
+            "on another thing, or half of it" if elsewhere else "another edit",
             draw(others[rng.integers(len(others))], task.size).picture,
         )
     for name, picture in (("something else changed too", _more(task, rng)), ("a patch pasted in", _patched(answer, rng))):

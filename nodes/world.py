@@ -46,7 +46,7 @@ class IP2PScene(io.ComfyNode):
                     default=ANY,
                     tooltip="What kind of edit to ask for. zoom, count and swap are what the paper finds the method unable to do.",
                 ),
-                io.Int.Input("size", default=256, min=64, max=1024, step=8, tooltip="Side of the picture in pixels."),
+                io.Int.Input("size", default=256, min=64, max=512, step=8, tooltip="Side of the picture in pixels."),
             ],
             outputs=_answers(),
         )

@@ -1,7 +1,7 @@
 """Editors measured inside the host: its models and samplers behind the same run, table, plot and sheets as the command's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -134,7 +134,7 @@ def _stop() -> bool:
 
 def edit_functions(editor: HostModel, general: HostModel, progress: Progress) -> dict[str, EditFunction]:
     """The command's editors over the host's models, each edit shown when it is made."""
-    watched = [HostModel(**{**vars(one), "callback": progress.steps_of(one.model)}) for one in (editor, general)]
+    watched = [replace(one, callback=progress.steps_of(one.model)) for one in (editor, general)]
     load = [cast(Callable[[], Any], lambda one=one: one) for one in watched]
     found = editors.edit_functions(load[0], load[1])
     return {name: _shown(function, progress) for name, function in found.items()}

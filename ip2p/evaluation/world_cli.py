@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.folder import METADATA
+
 if TYPE_CHECKING:
     from ..worlds.tasks import Task
     from .sheet import Strip
 
-METADATA = "metadata.jsonl"
 ON_SHEET = 24
 
 

@@ -68,8 +68,8 @@ WHOLE = 0.6
 
 @dataclass(frozen=True)
 class Verdict:
-    """`done`: the asked edit is there. `kept`: nothing else changed. `where` (H, W) is 0 where the picture is as it should be, towards 1
-    where it differs wrongly. `reason` says in a sentence what is wrong, or that nothing is."""
+    """`done`: the asked edit is there. `kept`: nothing else changed. `where` (H, W) is 0 where the picture is as it should be, 1 where
+    it differs wrongly. `reason` says in a sentence what is wrong, or that nothing is."""
 
     done: bool
     kept: bool
@@ -114,9 +114,9 @@ class Features:
         return np.linalg.norm(self.colour - other.colour, axis=-1) + EDGE_WEIGHT * np.abs(self.edges - other.edges)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=288)
 def features(scene: Scene, size: int = COARSE) -> Features:
-    """The features of a scene's picture; kept, because several pictures are often judged for one task."""
+    """The features of a scene's picture; those of a whole task (up to about 250 scenes) are kept, for the next picture of it."""
     return Features(draw(scene, size).picture)
 
 

@@ -9,7 +9,7 @@ from ..scene import Scene, SceneError
 from . import things
 from .canvas import Array
 from .fields import mix
-from .stage import Stage, stage
+from .stage import stage
 from .weather import veil
 
 OPERATORS = {"plain": "unchanged", "pencil_sketch": "sketch"}
@@ -45,6 +45,3 @@ def _veiled(picture: Array, scene: Scene, size: int) -> Array:
     """With the rain or the snow in front of it."""
     falling = veil(scene.weather, scene.time, scene.season, scene.seed, size, float(scene.zoom))
     return picture if falling is None else mix(picture, falling[1], falling[0])
-
-
-__all__ = ["Drawn", "Stage", "draw"]

@@ -36,6 +36,13 @@ def test_every_kind_can_be_asked_for(call, kind):
     assert call("IP2PScene", seed=1, kind=kind, size=64)[6].kind == kind
 
 
+def test_every_size_that_the_node_offers_can_be_drawn(call, nodes):
+    """From the host's own table of nodes, as the page reads it."""
+    limits = nodes.NODE_CLASS_MAPPINGS["IP2PScene"].INPUT_TYPES()["required"]["size"][1]
+    for size in (limits["min"], limits["max"]):
+        assert call("IP2PScene", seed=1, kind="time", size=size)[0].shape == (1, size, size, 3)
+
+
 def test_any_kind_gives_different_ones(call):
     assert len({call("IP2PScene", seed=seed, kind="any", size=64)[6].kind for seed in range(6)}) > 1
 
