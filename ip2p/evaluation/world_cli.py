@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.folder import METADATA
-
 if TYPE_CHECKING:
     from ..worlds.tasks import Task
     from .sheet import Strip
@@ -36,6 +34,7 @@ def judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_world(options: argparse.Namespace) -> int:
     """`world`: returns 0. Raises ValueError for what can't be drawn or written."""
+    from ..data.folder import METADATA
     from ..pictures import save_picture
     from ..worlds.edits import KINDS
     from .sheet import sheet
@@ -125,7 +124,7 @@ def run_judge(options: argparse.Namespace) -> int:
 
 def _pairs(results: Path, world: Path) -> tuple[list[tuple[Path, dict[str, Any]]], int]:
     """(picture, its line of the metadata), in the metadata's order, and how many lines have none. Raises ValueError where all have none."""
-    from ..data.folder import read_lines
+    from ..data.folder import METADATA, read_lines
     from ..data.opening import PICTURES
 
     files = [results] if results.is_file() else sorted(results.glob("*"))
