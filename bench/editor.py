@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ip2p.checkpoint import EMBEDDED  # noqa: E402
+from ip2p.data.photo_files import Photo  # noqa: E402
 from ip2p.data.photos import Answers, answers_of, held_out_instruction, photos_from  # noqa: E402
 from ip2p.edit import Editor  # noqa: E402
 from ip2p.metrics.perceptual import Perceptual  # noqa: E402
-from ip2p.training.data import Photo  # noqa: E402
 from ip2p.worlds.photo_operators import KINDS  # noqa: E402
 
 Nearest = Callable[[np.ndarray, Answers], str]

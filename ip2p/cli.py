@@ -62,12 +62,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _edit_arguments(edit)
     sdedit = commands.add_parser("sdedit", help="SDEdit, the paper's baseline: noise a picture and denoise it under a caption")
     _sdedit_arguments(sdedit)
-    train = commands.add_parser("train", help="train an editor from a config")
-    if command == "train":
-        from .training.cli import add_arguments, run
+    small = commands.add_parser("small", help="make a small editor (the embedded one) or the world's CLIP from nothing")
+    if command == "small":
+        from .small.cli import add_arguments, run
 
-        add_arguments(train)
-        train.set_defaults(run=run)
+        add_arguments(small)
+        small.set_defaults(run=run)
     for name, told in MEASURING.items():
         measuring = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         if command == name:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from .. import fit, pictures
-from ..training.data import Photo, held_out_photos, read_photos
 from .example import DataError, Dataset, Example
+from .photo_files import Photo, held_out_photos, read_photos
 
 SIZE = 256
 KEPT = 8

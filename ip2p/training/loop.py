@@ -1,7 +1,6 @@
 """The one training loop: a loss, a schedule, a checkpoint. A run that was stopped and resumed gives the same weights to the bit."""
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from . import ema
 from .checkpoints import load, save
-from .config import Schedule
+from .schedule import Schedule, rate_at
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +34,6 @@ class Randomness:
 
 Loss = Callable[[Randomness], Tensor]
 OnStep = Callable[[int, float], None]
-
-
-def rate_at(step: int, schedule: Schedule) -> float:
-    """The learning rate of step 0, 1, ...: a linear rise, then a cosine to a tenth of the full rate."""
-    rise = min(1.0, (step + 1) / max(1, schedule.warmup))
-    fall = 0.55 + 0.45 * math.cos(math.pi * min(1.0, step / max(1, schedule.steps)))
-    return schedule.rate * rise * fall
 
 
 def fit(module: nn.Module, loss: Loss, schedule: Schedule, path: Path, resume: bool = False, on_step: OnStep | None = None) -> list[Tensor]:

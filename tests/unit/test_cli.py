@@ -75,7 +75,7 @@ def test_help_is_quick_and_loads_nothing_heavy(folder):
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "edit" in done.stdout
-    assert "train" in done.stdout
+    assert "small" in done.stdout
 
 
 def test_raw_weights_seed_and_sampler_are_passed_on(folder):

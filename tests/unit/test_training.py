@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ip2p.configs import ConfigError, build
+from ip2p.data.photo_files import DataError, held_out_photos, read_photos, training_photos
+from ip2p.small.config import Config, load
 from ip2p.training import ema, loop, objective
 from ip2p.training.checkpoints import ResumeError, load_average
-from ip2p.training.config import Config, ConfigError, Schedule, build, load
-from ip2p.training.data import DataError, held_out_photos, read_photos, training_photos
+from ip2p.training.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parents[2]
 

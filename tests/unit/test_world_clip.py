@@ -9,10 +9,10 @@ from transformers import CLIPModel
 
 from ip2p.metrics.clip import Clip
 from ip2p.metrics.measures import Measures
-from ip2p.training import world_clip
-from ip2p.training.config import Clip as Config
-from ip2p.training.config import Schedule
+from ip2p.small import world_clip
+from ip2p.small.config import Clip as Config
 from ip2p.training.loop import fit
+from ip2p.training.schedule import Schedule
 from ip2p.worlds import language
 from ip2p.worlds.chance import random_scene
 from ip2p.worlds.drawing import draw

@@ -16,13 +16,13 @@ from scipy import ndimage
 from torch import Tensor
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 
+from ..training.loop import Randomness
 from ..worlds import language
 from ..worlds.chance import random_edit, random_scene
 from ..worlds.drawing import draw
 from ..worlds.edits import KINDS, LIMITS
 from ..worlds.scene import Scene
 from .config import Clip
-from .loop import Randomness
 
 BEGIN, END, PAD, UNKNOWN = "<begin>", "<end>", "<pad>", "<unknown>"
 LENGTH = 96

@@ -1,4 +1,4 @@
-"""``python -m ip2p train CONFIG.toml --data DIR --out DIR [--stage NAME ...] [--resume]``."""
+"""``python -m ip2p small CONFIG.toml --data DIR --out DIR [--stage NAME ...] [--resume]``."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from .config import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``train``."""
+    """The options of ``small``."""
     parser.add_argument("config", type=Path, help="TOML file of settings, such as models/embedded.toml")
     parser.add_argument("--data", type=Path, help="folder of photos, or of .tar files of .jpg and .txt (the stage clip needs none)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished embedded.safetensors")

@@ -1,32 +1,10 @@
-"""The settings of a training run: typed, read from TOML, and a key that nobody knows is an error."""
+"""The settings of small networks: one table of a TOML file per part."""
 
-import dataclasses
-import tomllib
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-T = TypeVar("T")
-
-
-class ConfigError(ValueError):
-    """The file is unreadable, or a key or value in it is wrong; the message names it."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast one network learns. AdamW; the rate rises over ``warmup`` steps, then falls along a cosine to a tenth."""
-
-    steps: int = 1000
-    batch: int = 32
-    rate: float = 1e-3
-    warmup: int = 100
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.999
-    save_every: int = 200
-    seed: int = 0
+from ..configs import build, read
+from ..training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -144,31 +122,5 @@ class Config:
 
 
 def load(path: Path | str) -> Config:
-    """Read a TOML file. Raises ConfigError."""
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"The config {path} can't be read ({error}); name a TOML file such as models/embedded.toml.") from error
-    return build(Config, table, "the config")
-
-
-def build(kind: type[T], table: dict[str, Any], where: str) -> T:
-    """An instance of a dataclass from a table of the same keys, checked deeply. Raises ConfigError."""
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    if unknown:
-        raise ConfigError(f"The key '{unknown[0]}' in {where} is unknown; the keys there are {', '.join(hints)}.")
-    return kind(**{key: _value(hints[key], value, f"'{key}' of {where}") for key, value in table.items()})
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return build(typing.cast(type, hint), value, where)
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, list) and all(isinstance(item, int) for item in value):
-            return tuple(value)
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif hint in (int, str) and type(value) is hint:
-        return value
-    raise ConfigError(f"The value {value!r} for {where} is of the wrong type.")
+    """Read a TOML (or YAML or JSON) file. Raises ConfigError."""
+    return build(Config, read(path), "the config")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from ..data.photo_files import DataError, Photo, training_photos
+from ..training import loop
+from ..training.checkpoints import load_average
 from ..worlds.asking import neutral
-from . import autoencoder, export, latents, loop, text, unet
-from .checkpoints import load_average
+from . import autoencoder, export, latents, text, unet
 from .config import Config
-from .data import DataError, Photo, training_photos
 from .teacher import Teacher
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.photo_files import DataError, Photo, crop
 from ..worlds.photo_operators import KINDS, apply
 from .autoencoder import Encoder
 from .config import Latents
-from .data import DataError, Photo, crop
 
 log = logging.getLogger(__name__)
 

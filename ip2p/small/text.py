@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ..text import TOKENS, tokenize
+from ..training.loop import Randomness
 from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS
 from .config import TextEncoder
-from .loop import Randomness
 
 VOCABULARY = 49408
 BEGIN, END = 49406, 49407

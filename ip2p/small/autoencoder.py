@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from ..data.photo_files import Photo, crop
 from ..metrics.perceptual import Perceptual
 from ..noising import SCALE
+from ..training.loop import Randomness
 from ..worlds.photo_operators import EDITS, apply
 from .config import Autoencoder
-from .data import Photo, crop
-from .loop import Randomness
 from .teacher import Teacher
 
 JITTER = 0.03

@@ -1,4 +1,4 @@
-"""`python -m ip2p train`, whole, on a handful of pictures: every stage runs, resumes, and the file it ends in edits a picture."""
+"""`python -m ip2p small`, whole, on a handful of pictures: every stage runs, resumes, and the file it ends in edits a picture."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from ip2p.checkpoint import read
 from ip2p.cli import main
 from ip2p.edit import Editor
-from ip2p.training import latents
-from ip2p.training.teacher import Teacher, TeacherError
+from ip2p.small import latents
+from ip2p.small.teacher import Teacher, TeacherError
 
 CONFIG = """
 [autoencoder]
@@ -60,7 +60,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def train(work: Path, *more: str) -> int:
-    return main(["train", str(work / "config.toml"), "--data", str(work / "photos"), "--out", str(work / "run"), *more])
+    return main(["small", str(work / "config.toml"), "--data", str(work / "photos"), "--out", str(work / "run"), *more])
 
 
 def test_all_stages_make_a_file_that_edits(work: Path) -> None:

@@ -5,13 +5,13 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from ..training import objective
+from ..training.loop import Randomness
+from ..training.objective import Batch
 from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS
-from . import objective
 from .config import Unet
 from .latents import Pairs
-from .loop import Randomness
-from .objective import Batch
 from .text import tokens_of
 
 
