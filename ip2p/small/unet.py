@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..training import objective
 from ..training.loop import Randomness
-from ..training.objective import Batch
+from ..training.objective import Batch, Draws
 from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS
 from .config import Unet
@@ -39,7 +39,7 @@ class UnetLoss:
         self.empty = self._features([""])
 
     def __call__(self, chance: Randomness) -> Tensor:
-        return objective.loss(self._predict, self._batch(chance), self.config.snr, chance.torch)
+        return objective.losses(self._predict, self._batch(chance), self.config.snr).mean()
 
     def _predict(self, noisy: Tensor, t: Tensor, text: Tensor, image: Tensor) -> Tensor:
         joined = torch.cat([noisy, image], dim=1).contiguous(memory_format=torch.channels_last)
@@ -59,8 +59,9 @@ class UnetLoss:
         top, left = (int(rng.integers(room + 1)) for _ in range(2))
         window = (..., slice(top, top + side), slice(left, left + side))
         instructions = [self._ask(int(kind), rng) for kind in self.pairs.kinds[photos, edits]]
-        target = objective.scaled_sample(self.pairs.edited[photos, edits][window].float(), self.pairs.deviation, chance.torch)
-        return Batch(target, self.pairs.source[photos][window].float(), self._features(instructions), self.empty)
+        mean, image = self.pairs.edited[photos, edits][window].float(), self.pairs.source[photos][window].float()
+        deviation = torch.full_like(mean, self.pairs.deviation)
+        return Batch(mean, deviation, image, self._features(instructions), self.empty, Draws.of(mean.shape, chance.torch))
 
     def _ask(self, kind: int, rng: np.random.Generator) -> str:
         """An instruction for the kind, or, in the configured share of cases, for any."""

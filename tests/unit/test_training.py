@@ -11,25 +11,11 @@ from torch import Tensor, nn
 from ip2p.configs import ConfigError, build
 from ip2p.data.photo_files import DataError, held_out_photos, read_photos, training_photos
 from ip2p.small.config import Config, load
-from ip2p.training import ema, loop, objective
+from ip2p.training import ema, loop
 from ip2p.training.checkpoints import ResumeError, load_average
 from ip2p.training.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def batch_of(size: int) -> objective.Batch:
-    ones = torch.ones(size, 4, 2, 2)
-    return objective.Batch(ones, ones, torch.ones(size, 3, 5), torch.zeros(1, 3, 5))
-
-
-def test_a_twentieth_each_loses_text_picture_and_both() -> None:
-    r = (torch.arange(2000) + 0.5) / 2000
-    text, image = objective.conditioned(batch_of(2000), r)
-    no_text, no_image = text.sum((1, 2)) == 0, image.sum((1, 2, 3)) == 0
-    assert (no_text & ~no_image).float().mean() == pytest.approx(0.05, abs=1e-6)
-    assert (no_text & no_image).float().mean() == pytest.approx(0.05, abs=1e-6)
-    assert (~no_text & no_image).float().mean() == pytest.approx(0.05, abs=1e-6)
 
 
 def test_the_average_forgets_its_beginning_quickly() -> None:
@@ -38,22 +24,6 @@ def test_the_average_forgets_its_beginning_quickly() -> None:
     average = [torch.zeros(2)]
     ema.update(average, [torch.ones(2)], updates=0, decay=0.999)
     assert average[0].tolist() == pytest.approx([0.9, 0.9])
-
-
-def test_a_perfect_prediction_has_no_loss() -> None:
-    def knows(noisy: Tensor, t: Tensor, text: Tensor, image: Tensor) -> Tensor:
-        a = objective.alphas_cumprod()[t].float().view(-1, 1, 1, 1)
-        return (noisy - a.sqrt()) / (1 - a).sqrt()
-
-    value = objective.loss(knows, batch_of(8), 0.0, torch.Generator().manual_seed(0))
-    assert float(value) < 1e-4
-
-
-def test_the_snr_weight_is_one_at_high_noise_and_small_at_low() -> None:
-    low, high = objective.snr_weight(torch.tensor([0, 999]), 5.0)
-    assert float(high) == pytest.approx(1.0)
-    assert float(low) < 0.01
-    assert objective.snr_weight(torch.tensor([0, 999]), 0.0).tolist() == [1, 1]
 
 
 def trained(path: Path, steps: int, resume: bool) -> list[Tensor]:
