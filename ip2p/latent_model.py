@@ -1,6 +1,7 @@
 """A loaded latent diffusion model without a host: network, autoencoder and text encoders, and what editing and text-to-image share."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,14 +81,17 @@ class LatentModel:
         self,
         conditions: Conditions,
         schedule: Tensor,
-        seed: int,
+        seed: int | Sequence[int],
         text_scale: float,
         image_scale: float,
         sampler: str = "euler_ancestral",
         on_step: OnStep | None = None,
         start: Tensor | None = None,
     ) -> Tensor:
-        """The latent (B, 4, h, w), on the network's scale, at the end of `schedule`: noise at its first sigma, around `start` if given."""
+        """The latent (B, 4, h, w), on the network's scale, at the end of `schedule`: noise at its first sigma, around `start` if given.
+
+        One `seed` gives every picture of the batch the same noise, several give each its own.
+        """
         denoised = sampling.edm_denoised if self.family == "cosxl" else sampling.eps_denoised
         denoise = sampling.guided(self.predict, conditions, text_scale, image_scale, denoised)
         noise = sampling.noise_stream(tuple(conditions.image.shape), seed)

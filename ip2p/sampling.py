@@ -5,7 +5,7 @@ denoised latent. Sigmas are (steps + 1,) on the CPU, falling, the last 0. Random
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -88,10 +88,16 @@ def _stack(texts: list[Text]) -> Text:
     return Text(torch.cat([text.context for text in texts]), torch.cat(pooled) if pooled else None)
 
 
-def noise_stream(shape: tuple[int, ...], seed: int) -> Callable[[], Tensor]:
-    """One continuous stream of noise from one seed, drawn on the CPU: the same on every device, and for every picture of a batch."""
-    generator = torch.Generator("cpu").manual_seed(seed)
-    return lambda: torch.randn(1, *shape[1:], generator=generator).expand(shape)
+def noise_stream(shape: tuple[int, ...], seed: int | Sequence[int]) -> Callable[[], Tensor]:
+    """One continuous stream of noise from one seed, drawn on the CPU: the same on every device, and for every picture of a batch.
+
+    Several seeds, one for each picture of the batch, give each picture the stream that it would have alone.
+    """
+    if isinstance(seed, int):
+        generator = torch.Generator("cpu").manual_seed(seed)
+        return lambda: torch.randn(1, *shape[1:], generator=generator).expand(shape)
+    streams = [noise_stream((1, *shape[1:]), one) for one in seed]
+    return lambda: torch.cat([stream() for stream in streams])
 
 
 @torch.no_grad()
