@@ -2,34 +2,19 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import ema
+from .chance import Randomness
 from .checkpoints import load, save
 from .schedule import Schedule, rate_at
 
 log = logging.getLogger(__name__)
 
 REPORT_EVERY = 50
-
-
-@dataclass(frozen=True)
-class Randomness:
-    """All chance of one training step, made from the seed and the step's number alone: nothing to store, nothing to lose."""
-
-    numpy: np.random.Generator
-    torch: torch.Generator
-    step: int
-
-    @classmethod
-    def of(cls, seed: int, step: int) -> "Randomness":
-        rng = np.random.default_rng([seed, step])
-        return cls(rng, torch.Generator().manual_seed(int(rng.integers(2**62))), step)
 
 
 Loss = Callable[[Randomness], Tensor]

@@ -1,0 +1,303 @@
+"""The settings of a training run: one table per part, every key known and checked. Written beside the run as config.yaml."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..configs import ConfigError, build, read
+
+OBJECTIVES = ("edit", "distil", "dreambooth")
+TRAINED = ("full", "lora", "conv")
+OPTIMIZERS = ("adamw", "adamw8bit")
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("fp32", "bf16", "fp16")
+FORMATS = ("ldm", "diffusers", "lora", "delta")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained. ``base``: a checkpoint or diffusers folder, text-to-image (4 channels, turned into an editor) or an editor.
+
+    ``weights``: "ema" or "raw", where the base has both. ``train``: "full" (everything), "lora" (low-rank updates and the whole first
+    conv) or "conv" (the first conv alone). ``rank`` and ``alpha`` (0: the rank) of the LoRA; ``targets``: ends of the names of the
+    layers that get one. ``gradient_checkpointing``: about a third slower, in much less memory.
+    """
+
+    base: str = ""
+    weights: str = "ema"
+    train: str = "full"
+    rank: int = 16
+    alpha: float = 0.0
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("model.weights", self.weights, ("ema", "raw"))
+        one_of("model.train", self.train, TRAINED)
+        between("model.rank", self.rank, 1, 1024)
+        between("model.alpha", self.alpha, 0, 4096)
+        if self.train == "lora" and not self.targets:
+            raise ConfigError("The key 'model.targets' is empty, so the LoRA has no layers: name some, or leave the key out.")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where pairs come from and how they are cut. ``source``: what `ip2p.data.pairs.open_pairs` takes; ``split``: its part.
+
+    ``crop``: pixels a side of a training picture (a multiple of 8; the area's root with ``buckets``). ``sizes``: the range of the short
+    side, in pixels, to which pictures are resized before the crop. ``flip``: share of pairs that are mirrored, both pictures alike.
+    ``buckets``: pictures keep their shape, and batches hold one shape each. ``variants``: encoded crops and flips of a pair that are kept
+    on disk; 0 encodes a fresh one every time and keeps nothing. ``cache``: folder of what is kept (empty: ``cache`` in the run's folder).
+    ``misaligned``: share of pairs that get another pair's instruction.
+    """
+
+    source: str = ""
+    split: str = "train"
+    crop: int = 256
+    sizes: tuple[int, int] = (256, 288)
+    flip: float = 0.5
+    buckets: bool = False
+    variants: int = 4
+    cache: str = ""
+    misaligned: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("data.split", self.split, ("train", "val", "test", "all"))
+        between("data.crop", self.crop, 16, 2048)
+        ordered("data.sizes", self.sizes)
+        between("data.flip", self.flip, 0, 1)
+        between("data.variants", self.variants, 0, 1000)
+        between("data.misaligned", self.misaligned, 0, 1)
+        if self.crop % 8:
+            raise ConfigError(f"The value {self.crop} of 'data.crop' does not fit: use a multiple of 8.")
+        if self.sizes[0] < self.crop and not self.buckets:
+            raise ConfigError(f"Pictures of {self.sizes[0]} pixels hold no crop of {self.crop}: raise 'data.sizes' or lower 'data.crop'.")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is learnt: "edit" (the paper's section 3.2), "distil" (one guided pass), "dreambooth". ``snr``: min-SNR's gamma, 0: none."""
+
+    kind: str = "edit"
+    snr: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("objective.kind", self.kind, OBJECTIVES)
+        between("objective.snr", self.snr, 0, 1000)
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """Guidance distillation: the ranges of the two scales that the adapter learns, drawn uniformly for each sample."""
+
+    text_scales: tuple[float, float] = (1.0, 12.0)
+    image_scales: tuple[float, float] = (1.0, 2.5)
+
+    def __post_init__(self) -> None:
+        ordered("distil.text_scales", self.text_scales)
+        ordered("distil.image_scales", self.image_scales)
+
+
+@dataclass(frozen=True)
+class DreamBoothConfig:
+    """DreamBooth: the prompt of the instance pictures (with the identifier), the prompt of their class, and how many class pictures the
+    model makes itself; ``prior``: the weight of their loss."""
+
+    prompt: str = ""
+    class_prompt: str = ""
+    class_images: int = 200
+    prior: float = 1.0
+
+    def __post_init__(self) -> None:
+        between("dreambooth.class_images", self.class_images, 0, 100_000)
+        between("dreambooth.prior", self.prior, 0, 1000)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """``name``: "adamw", or "adamw8bit" (needs bitsandbytes and a GPU). ``clip``: largest norm of the gradient, 0 for no clipping."""
+
+    name: str = "adamw"
+    rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("optimizer.name", self.name, OPTIMIZERS)
+        between("optimizer.rate", self.rate, 0, 1)
+        pair("optimizer.betas", self.betas)
+        for beta in self.betas:
+            between("optimizer.betas", beta, 0, 0.999999)
+        between("optimizer.weight_decay", self.weight_decay, 0, 1)
+        between("optimizer.clip", self.clip, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long and how. ``batch``: pairs a step, over all processes; ``micro_batch``: as many of them as are computed at once (0: all).
+
+    ``schedule``: the rate stays ("constant") or falls to nought along a cosine ("cosine"), after a linear rise of ``warmup`` steps.
+    ``precision``: of the computation; trained weights are kept in fp32. ``ema``: decay of the averaged weights, 0 for none.
+    ``save_every``: steps between checkpoints, the last ``keep`` of which stay, and the best. ``log_every``: steps between lines of the
+    log. ``nonfinite``: what a loss that is no number does: "skip" the step or "stop". ``tensorboard``: write its files too.
+    """
+
+    steps: int = 10_000
+    batch: int = 32
+    micro_batch: int = 0
+    schedule: str = "constant"
+    warmup: int = 0
+    precision: str = "fp32"
+    ema: float = 0.9999
+    seed: int = 0
+    save_every: int = 500
+    keep: int = 2
+    log_every: int = 10
+    nonfinite: str = "skip"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        between("run.steps", self.steps, 1, 10**8)
+        between("run.batch", self.batch, 1, 10**6)
+        between("run.micro_batch", self.micro_batch, 0, self.batch)
+        one_of("run.schedule", self.schedule, SCHEDULES)
+        between("run.warmup", self.warmup, 0, 10**8)
+        one_of("run.precision", self.precision, PRECISIONS)
+        between("run.ema", self.ema, 0, 0.9999999)
+        between("run.seed", self.seed, 0, 2**62)
+        between("run.save_every", self.save_every, 1, 10**8)
+        between("run.keep", self.keep, 1, 10**6)
+        between("run.log_every", self.log_every, 1, 10**6)
+        one_of("run.nonfinite", self.nonfinite, ("skip", "stop"))
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Held-out pairs that are edited while training. ``source``: as in data (empty: the same), of its part ``split``.
+
+    ``count``: pairs; 0 for no validation. ``every``: steps between two validations. ``text_scales``, ``image_scales``: each of the one with
+    each of the other. ``steps``: of sampling. ``size``: pixels of the long side (0: that of the training crop). ``lpips`` and ``clip``:
+    the networks that measure, as in `evaluate` (empty: none). ``best``: the number by which the best checkpoint is chosen (empty:
+    success, else LPIPS or L1 to the right answer).
+    """
+
+    source: str = ""
+    split: str = "val"
+    count: int = 8
+    every: int = 500
+    text_scales: tuple[float, ...] = (7.5,)
+    image_scales: tuple[float, ...] = (1.5,)
+    steps: int = 20
+    size: int = 0
+    lpips: str = ""
+    clip: str = ""
+    seed: int = 0
+    best: str = ""
+
+    def __post_init__(self) -> None:
+        one_of("validation.split", self.split, ("train", "val", "test", "all"))
+        between("validation.count", self.count, 0, 10_000)
+        between("validation.every", self.every, 1, 10**8)
+        between("validation.steps", self.steps, 1, 1000)
+        between("validation.size", self.size, 0, 4096)
+        if not self.text_scales or not self.image_scales:
+            raise ConfigError("Validation needs at least one of 'validation.text_scales' and of 'validation.image_scales'.")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What is written at the end. ``formats``: "ldm" (one file that the host loads), "diffusers" (a folder), "lora", "delta".
+
+    ``weights``: "ema", "raw" or "both" (both sets side by side, in the authors' names). ``precision``: "fp16" or "fp32".
+    """
+
+    formats: tuple[str, ...] = ("ldm",)
+    weights: str = "ema"
+    precision: str = "fp16"
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            one_of("export.formats", name, FORMATS)
+        one_of("export.weights", self.weights, ("ema", "raw", "both"))
+        one_of("export.precision", self.precision, ("fp16", "fp32"))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run, one table of the file per field. ``preset``: the preset that the other keys override (see `presets.py`)."""
+
+    preset: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    dreambooth: DreamBoothConfig = field(default_factory=DreamBoothConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+
+def load(path: Path | str, preset: str = "", changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a YAML, TOML or JSON file over its preset; ``changes`` are "table.key=value" texts over both. Raises ConfigError."""
+    return from_table(merged(read(path), changed(changes)), preset)
+
+
+def from_table(table: Mapping[str, Any], preset: str = "") -> TrainConfig:
+    """A config from nested tables, over ``preset`` or the preset that they name. Raises ConfigError."""
+    from .presets import preset_table
+
+    name = preset or str(table.get("preset", ""))
+    return build(TrainConfig, merged(preset_table(name), table) | {"preset": name}, "the config")
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested tables in one; ``above`` wins."""
+    both = {name: merged(below[name], above[name]) for name in below if isinstance(below[name], dict) and isinstance(above.get(name), dict)}
+    return {**below, **above, **both}
+
+
+def changed(changes: Sequence[str]) -> dict[str, Any]:
+    """The nested table of texts such as "run.steps=100", "data.source=photos" or "export.formats=[ldm, lora]". Raises ConfigError."""
+    import yaml
+
+    table: dict[str, Any] = {}
+    for text in changes:
+        names, equals, value = text.partition("=")
+        if not equals or not names.strip():
+            raise ConfigError(f"The change {text!r} is not understood: write TABLE.KEY=VALUE, for example run.steps=1000.")
+        try:
+            inner = yaml.safe_load(value) if value.strip() else ""
+        except yaml.YAMLError as error:
+            raise ConfigError(f"The value in {text!r} can't be read: write it as in a YAML file.") from error
+        for name in reversed(names.strip().split(".")):
+            inner = {name: inner}
+        table = merged(table, inner)
+    return table
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ConfigError unless the value is among the allowed."""
+    if value not in allowed:
+        raise ConfigError(f"The value '{value}' of '{name}' is unknown: use {', '.join(allowed)}.")
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Raise ConfigError unless low <= value <= high (not so for no number)."""
+    if not low <= value <= high:
+        raise ConfigError(f"The value {value:g} of '{name}' is out of range: use {low:g} to {high:g}.")
+
+
+def pair(name: str, value: Sequence[float]) -> None:
+    """Raise ConfigError unless there are two."""
+    if len(value) != 2:
+        raise ConfigError(f"The key '{name}' takes two numbers, not {len(value)}.")
+
+
+def ordered(name: str, value: Sequence[float]) -> None:
+    """Raise ConfigError unless there are two, the smaller first and not below nought."""
+    pair(name, value)
+    if not 0 <= value[0] <= value[1]:
+        raise ConfigError(f"The values {list(value)} of '{name}' are no range: write the smaller first.")
