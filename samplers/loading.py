@@ -40,6 +40,11 @@ def load(path: Path, weights: str = "ema", embeddings: Any = None) -> Loaded:
     small_base = checkpoint.unet_in_channels(found.state) == 4 and not _is_full_size(found)
     if not small_base:  # the host's own loader takes full-size text-to-image models, and knows nothing of small ones
         checkpoint.check_editor(found.state)
+    return build(found, embeddings)
+
+
+def build(found: Checkpoint, embeddings: Any = None) -> Loaded:
+    """The same for a model that is already read, or was never in a file; a full-size text-to-image model too. Raises CheckpointError."""
     loaded = _detected(found, embeddings) if _is_full_size(found) else _small(found, embeddings)
     if "size" in found.settings:
         loaded.model.set_attachments(ATTACHMENT, int(found.settings["size"]))
