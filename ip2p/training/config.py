@@ -45,30 +45,39 @@ class ModelConfig:
 class DataConfig:
     """Where pairs come from and how they are cut. ``source``: what `ip2p.data.pairs.open_pairs` takes; ``split``: its part.
 
+    ``count``: the first so many groups of pairs (0: all). ``size``: pixels a side at which made pictures are made (0: their own).
     ``crop``: pixels a side of a training picture (a multiple of 8; the area's root with ``buckets``). ``sizes``: the range of the short
-    side, in pixels, to which pictures are resized before the crop. ``flip``: share of pairs that are mirrored, both pictures alike.
+    side, in pixels, to which pictures are resized before the crop. ``flip``: share of pairs that are mirrored, both pictures alike;
+    where the instruction says left or right only with ``mirror_sides``.
     ``buckets``: pictures keep their shape, and batches hold one shape each. ``variants``: encoded crops and flips of a pair that are kept
     on disk; 0 encodes a fresh one every time and keeps nothing. ``cache``: folder of what is kept (empty: ``cache`` in the run's folder).
-    ``misaligned``: share of pairs that get another pair's instruction.
+    ``misaligned``: share of pairs that get another pair's instruction. ``threads``: that open pictures ahead.
     """
 
     source: str = ""
     split: str = "train"
+    count: int = 0
+    size: int = 0
     crop: int = 256
     sizes: tuple[int, int] = (256, 288)
     flip: float = 0.5
+    mirror_sides: bool = False
     buckets: bool = False
     variants: int = 4
     cache: str = ""
     misaligned: float = 0.0
+    threads: int = 2
 
     def __post_init__(self) -> None:
         one_of("data.split", self.split, ("train", "val", "test", "all"))
+        between("data.count", self.count, 0, 10**9)
+        between("data.size", self.size, 0, 4096)
         between("data.crop", self.crop, 16, 2048)
         ordered("data.sizes", self.sizes)
         between("data.flip", self.flip, 0, 1)
         between("data.variants", self.variants, 0, 1000)
         between("data.misaligned", self.misaligned, 0, 1)
+        between("data.threads", self.threads, 0, 64)
         if self.crop % 8:
             raise ConfigError(f"The value {self.crop} of 'data.crop' does not fit: use a multiple of 8.")
         if self.sizes[0] < self.crop and not self.buckets:
@@ -138,9 +147,9 @@ class OptimizerConfig:
 class RunConfig:
     """How long and how. ``batch``: pairs a step, over all processes; ``micro_batch``: as many of them as are computed at once (0: all).
 
-    ``schedule``: the rate stays ("constant") or falls to nought along a cosine ("cosine"), after a linear rise of ``warmup`` steps.
+    ``schedule``: the rate stays ("constant") or falls along a cosine ("cosine"), after a linear rise of ``warmup`` steps.
     ``precision``: of the computation; trained weights are kept in fp32. ``ema``: decay of the averaged weights, 0 for none.
-    ``save_every``: steps between checkpoints, the last ``keep`` of which stay, and the best. ``log_every``: steps between lines of the
+    ``floor``: the share of the rate at which the cosine ends. ``save_every``: steps between checkpoints, the last ``keep`` of which stay, and the best. ``log_every``: steps between lines of the
     log. ``nonfinite``: what a loss that is no number does: "skip" the step or "stop". ``tensorboard``: write its files too.
     """
 
@@ -149,6 +158,7 @@ class RunConfig:
     micro_batch: int = 0
     schedule: str = "constant"
     warmup: int = 0
+    floor: float = 0.0
     precision: str = "fp32"
     ema: float = 0.9999
     seed: int = 0
@@ -164,6 +174,7 @@ class RunConfig:
         between("run.micro_batch", self.micro_batch, 0, self.batch)
         one_of("run.schedule", self.schedule, SCHEDULES)
         between("run.warmup", self.warmup, 0, 10**8)
+        between("run.floor", self.floor, 0, 1)
         one_of("run.precision", self.precision, PRECISIONS)
         between("run.ema", self.ema, 0, 0.9999999)
         between("run.seed", self.seed, 0, 2**62)

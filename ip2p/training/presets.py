@@ -38,7 +38,7 @@ PRESETS: dict[str, Table] = {
             "micro_batch": 32,
             "schedule": "constant",
             "warmup": 0,
-            "precision": "fp16",
+            "precision": "fp32",
             "ema": 0.9999,
         },
     },
