@@ -1,6 +1,7 @@
 """The autoencoder stage: an encoder that learns the Stable Diffusion latent space from a teacher, a decoder that reconstructs from it."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -8,30 +9,42 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from .. import checkpoint
 from ..data.photo_files import Photo, crop
+from ..keys import vae_to_diffusers
+from ..layout import VAE
 from ..metrics.perceptual import Perceptual
 from ..noising import SCALE
+from ..training.cpu import quicken
 from ..training.loop import Randomness
+from ..worlds.chance import random_scene
+from ..worlds.drawing import draw
 from ..worlds.photo_operators import EDITS, apply
 from .config import Autoencoder
+from .start import fill
 from .teacher import Teacher
 
 JITTER = 0.03
 """Noise of up to this size on the decoder's latents (scaled), because a denoiser's results are not exact."""
 
 
-def build(config: Autoencoder) -> AutoencoderKL:
-    """The whole autoencoder with random weights."""
+def build(config: Autoencoder, start: str = "") -> AutoencoderKL:
+    """The whole autoencoder with random weights, or those of the file ``start``. Raises CheckpointError for one that doesn't fit."""
     levels = len(config.widths)
-    return AutoencoderKL(
+    whole = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=config.widths,
         layers_per_block=config.blocks,
         latent_channels=4,
     )
+    if start:
+        fill(whole, vae_to_diffusers(checkpoint.read(start).part(VAE)), start)
+    return quicken(whole.to(memory_format=torch.channels_last))
 
 
+SCENE = 256
+"""Pixels a side of the scenes."""
 COARSE = 4
 """Pixels a side over which colours are also compared in the mean, so that they stay true where detail is lost."""
 
@@ -60,17 +73,27 @@ class Decoder(nn.Module):
 
 
 class Crops:
-    """Batches of photo crops, a share of them edited."""
+    """Batches of crops of photos, a share of them edited, and of the world's scenes."""
 
     def __init__(self, photos: Sequence[Photo], config: Autoencoder, scales: tuple[int, int]) -> None:
         self.photos, self.config, self.scales = photos, config, scales
 
+    @cached_property
+    def drawn(self) -> list[np.ndarray]:
+        """The scenes, drawn once."""
+        rng = np.random.default_rng(self.config.scenes)
+        return [draw(random_scene(rng), SCENE).picture for _ in range(self.config.scenes)]
+
     def batch(self, size: int, chance: np.random.Generator) -> Tensor:
         """(size, 3, crop, crop) in [-1, 1]."""
         stacked = np.stack([self._one(chance) for _ in range(size)])
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous() * 2 - 1
+        return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last) * 2 - 1
 
     def _one(self, chance: np.random.Generator) -> np.ndarray:
+        if self.config.world and chance.random() < self.config.world:
+            scene, side = self.drawn[int(chance.integers(len(self.drawn)))], self.config.crop
+            top, left = (int(chance.integers(SCENE - side + 1)) for _ in range(2))
+            return scene[top : top + side, left : left + side]
         photo = self.photos[int(chance.integers(len(self.photos)))].open()
         picture = np.ascontiguousarray(crop(photo, self.config.crop, self.scales, chance))
         if chance.random() < self.config.edited:
@@ -95,10 +118,10 @@ class EncoderLoss:
 class DecoderLoss:
     """Pixels, means of small squares, differences to the right and below, and LPIPS where its weights are there.
 
-    The latents are the teacher's or our own.
+    The latents are the teacher's or our own; without a teacher all are our own.
     """
 
-    def __init__(self, decoder: Decoder, encoder: Encoder, crops: Crops, teacher: Teacher) -> None:
+    def __init__(self, decoder: Decoder, encoder: Encoder, crops: Crops, teacher: Teacher | None) -> None:
         self.decoder, self.encoder, self.crops, self.teacher, self.config = decoder, encoder, crops, teacher, crops.config
         self.perceptual = Perceptual(self.config.perceptual) if self.config.perceptual else None
 
@@ -117,9 +140,9 @@ class DecoderLoss:
     @torch.no_grad()
     def _latents(self, pictures: Tensor, chance: Randomness) -> Tensor:
         """Scaled latents of the batch, all by one of the two encoders, with a little noise."""
-        own = chance.numpy.random() < self.config.own
+        taught = self.teacher is not None and chance.numpy.random() >= self.config.own
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            latents = (self.encoder(pictures)[0].float() * SCALE) if own else self.teacher.encode(pictures)
+            latents = self.teacher.encode(pictures) if taught and self.teacher else self.encoder(pictures)[0].float() * SCALE
         amount = JITTER * torch.rand(len(latents), 1, 1, 1, generator=chance.torch)
         return latents + amount * torch.randn(latents.shape, generator=chance.torch)
 

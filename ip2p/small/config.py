@@ -18,12 +18,14 @@ class Data:
 class Autoencoder:
     """A KL autoencoder whose encoder learns the teacher's latent space and whose decoder learns to reconstruct from it.
 
+    ``start``: an editor's file whose autoencoder is trained on (an encoder of 0 steps stays as it is), or empty for a new one.
     ``teacher``: folder with the teacher's weights. ``perceptual``: file of LPIPS weights, or empty for none. ``widths``: channels from
     fine to coarse; the first should be 64 or more, since a norm of 32 groups would otherwise wipe out each channel's mean, and with it
     a picture's overall colour. ``crop``: pixels. ``edited``: share of training crops that an edit was applied to. ``own``: share of
-    the decoder's crops that our own encoder encodes.
+    the decoder's crops that our own encoder encodes. ``world``: share of crops of the world's scenes, from ``scenes`` of them.
     """
 
+    start: str = ""
     teacher: str = ""
     perceptual: str = ""
     widths: tuple[int, ...] = (64, 64, 128, 128)
@@ -31,6 +33,8 @@ class Autoencoder:
     crop: int = 64
     edited: float = 0.5
     own: float = 0.5
+    world: float = 0.0
+    scenes: int = 400
     gradient_weight: float = 0.5
     perceptual_weight: float = 0.25
     log_variance: float = -12.0
@@ -61,14 +65,28 @@ class Latents:
 
 
 @dataclass(frozen=True)
+class Scenes:
+    """The world's scenes to train on: ``files`` of ``scenes`` each, ``size`` pixels a side, ``edits`` edits of single things a scene;
+    no files: none."""
+
+    files: int = 0
+    scenes: int = 100
+    size: int = 256
+    edits: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Unet:
     """The denoiser, in LDM layout.
 
     ``attention``: the levels that have it (0 is the finest; leaving that out halves the cost of a step). ``sides``: latents a side of
     a training crop, one of them at random each step; larger crops come in smaller batches, so that every step costs the same. ``snr``:
-    min-SNR's gamma, 0 for none. ``misaligned``: share of pairs that come with an instruction for another edit. Generated pairs, the
-    paper's too, are as unreliable; it is what text scales of 5 to 10 sharpen, and a network that always saw the right instruction
-    exaggerates at them.
+    min-SNR's gamma, 0 for none. ``misaligned``: share of photos' pairs that come with an instruction for another edit. Generated pairs,
+    the paper's too, are as unreliable; it is what text scales of 5 to 10 sharpen, and a network that always saw the right instruction
+    exaggerates at them. ``world``: share of steps on the world's scenes, ``whole`` of them on whole ones and the others on windows
+    around what changes; ``misaligned_world``: the same share for them; ``focus``: how much more than the rest the places count that
+    change. ``start``: an editor's file whose denoiser is trained on, or empty for a new one.
     """
 
     widths: tuple[int, ...] = (64, 128, 192)
@@ -78,6 +96,11 @@ class Unet:
     sides: tuple[int, ...] = (12, 16, 24)
     snr: float = 5.0
     misaligned: float = 0.6
+    world: float = 0.5
+    whole: float = 0.4
+    misaligned_world: float = 0.2
+    focus: float = 4.0
+    start: str = ""
     schedule: Schedule = field(default_factory=Schedule)
 
 
@@ -116,6 +139,7 @@ class Config:
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
     text: TextEncoder = field(default_factory=TextEncoder)
     latents: Latents = field(default_factory=Latents)
+    scenes: Scenes = field(default_factory=Scenes)
     unet: Unet = field(default_factory=Unet)
     export: Export = field(default_factory=Export)
     clip: Clip = field(default_factory=Clip)

@@ -13,7 +13,7 @@ from ..layout import TEXT, UNET, VAE
 from ..text_keys import clip_to_ldm
 from .autoencoder import Decoder, Encoder
 from .config import Config
-from .text import Classifier, neutralise
+from .text import Reader, neutralise
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Parts:
     text: CLIPTextModel
 
 
-def text_encoder(classifier: Classifier, captions: list[str]) -> CLIPTextModel:
-    """The transformer of a trained classifier, rounded to float16's values, unmet tokens made neutral."""
-    neutralise(classifier, captions)
-    encoder = classifier.encoder.eval().requires_grad_(False)
+def text_encoder(reader: Reader, captions: list[str]) -> CLIPTextModel:
+    """The transformer of a trained reader, rounded to float16's values, unmet tokens made neutral."""
+    neutralise(reader, captions)
+    encoder = reader.encoder.eval().requires_grad_(False)
     encoder.load_state_dict({name: _rounded(tensor) for name, tensor in encoder.state_dict().items()})
     return encoder
 

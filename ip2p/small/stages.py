@@ -12,7 +12,7 @@ from ..data.photo_files import DataError, Photo, training_photos
 from ..training import loop
 from ..training.checkpoints import load_average
 from ..worlds.asking import neutral
-from . import autoencoder, export, latents, text, unet
+from . import autoencoder, export, latents, scenes, text, unet
 from .config import Config
 from .teacher import Teacher
 
@@ -45,41 +45,50 @@ class Run:
         return autoencoder.Crops(self.photos, self.config.autoencoder, self.config.data.scales)
 
     def encoder(self) -> autoencoder.Encoder:
-        """The trained encoder. Raises ResumeError where its stage has not run."""
-        module = autoencoder.Encoder(autoencoder.build(self.config.autoencoder))
-        load_average(self.out / "encoder.pt", module)
+        """The trained encoder, or the one it starts from where it has no steps. Raises ResumeError where its stage has not run."""
+        config = self.config.autoencoder
+        module = autoencoder.Encoder(autoencoder.build(config, config.start))
+        if config.encoder.steps:
+            load_average(self.out / "encoder.pt", module)
+        module.eval().requires_grad_(False)
         return module
 
     def decoder(self) -> autoencoder.Decoder:
-        """The trained decoder. Raises ResumeError where its stage has not run."""
-        module = autoencoder.Decoder(autoencoder.build(self.config.autoencoder))
-        load_average(self.out / "decoder.pt", module)
+        """The trained decoder, or the one it starts from where it has no steps. Raises ResumeError where its stage has not run."""
+        config = self.config.autoencoder
+        module = autoencoder.Decoder(autoencoder.build(config, config.start))
+        if config.decoder.steps:
+            load_average(self.out / "decoder.pt", module)
+        module.eval().requires_grad_(False)
         return module
 
-    def classifier(self) -> text.Classifier:
+    def reader(self) -> text.Reader:
         """The trained text encoder with its head. Raises ResumeError where its stage has not run."""
-        module = text.Classifier(self.config.text)
+        module = text.Reader(self.config.text)
         load_average(self.out / "text.pt", module)
         return module
 
 
 def train_encoder(run: Run) -> None:
-    torch.manual_seed(run.config.autoencoder.encoder.seed)
-    module = autoencoder.Encoder(autoencoder.build(run.config.autoencoder))
-    loss = autoencoder.EncoderLoss(module, run.crops, Teacher(run.config.autoencoder.teacher))
-    _fit(run, "encoder", module, loss, run.config.autoencoder.encoder)
+    config = run.config.autoencoder
+    if config.encoder.steps:
+        torch.manual_seed(config.encoder.seed)
+        module = autoencoder.Encoder(autoencoder.build(config, config.start))
+        _fit(run, "encoder", module, autoencoder.EncoderLoss(module, run.crops, Teacher(config.teacher)), config.encoder)
 
 
 def train_decoder(run: Run) -> None:
-    torch.manual_seed(run.config.autoencoder.decoder.seed)
-    module = autoencoder.Decoder(autoencoder.build(run.config.autoencoder))
-    loss = autoencoder.DecoderLoss(module, run.encoder(), run.crops, Teacher(run.config.autoencoder.teacher))
-    _fit(run, "decoder", module, loss, run.config.autoencoder.decoder)
+    config = run.config.autoencoder
+    if config.decoder.steps:
+        torch.manual_seed(config.decoder.seed)
+        module = autoencoder.Decoder(autoencoder.build(config, config.start))
+        teacher = Teacher(config.teacher) if config.own < 1 else None
+        _fit(run, "decoder", module, autoencoder.DecoderLoss(module, run.encoder(), run.crops, teacher), config.decoder)
 
 
 def train_text(run: Run) -> None:
     torch.manual_seed(run.config.text.schedule.seed)
-    module = text.Classifier(run.config.text)
+    module = text.Reader(run.config.text)
     _fit(run, "text", module, text.TextLoss(module, run.captions, run.config.text.schedule.batch), run.config.text.schedule)
 
 
@@ -87,18 +96,24 @@ def write_latents(run: Run) -> None:
     latents.write(run.photos, run.encoder(), run.config.latents, run.out / "latents")
 
 
+def write_scenes(run: Run) -> None:
+    scenes.write(run.encoder(), run.config.scenes, run.out / "scenes")
+
+
 def train_unet(run: Run) -> None:
-    torch.manual_seed(run.config.unet.schedule.seed)
-    module = unet.build(run.config.unet, run.config.text.width)
-    encoder = export.text_encoder(run.classifier(), run.captions)
-    loss = unet.UnetLoss(module, encoder, latents.read(run.out / "latents"), run.captions, run.config.unet)
-    _fit(run, "unet", module, loss, run.config.unet.schedule)
+    config = run.config.unet
+    torch.manual_seed(config.schedule.seed)
+    module = unet.build(config, run.config.text.width)
+    encoder = export.text_encoder(run.reader(), run.captions)
+    drawn = scenes.read(run.out / "scenes") if run.config.scenes.files else None
+    loss = unet.UnetLoss(module, encoder, latents.read(run.out / "latents"), drawn, run.captions, config)
+    _fit(run, "unet", module, loss, config.schedule)
 
 
 def write_file(run: Run) -> None:
     module = unet.build(run.config.unet, run.config.text.width)
     load_average(run.out / "unet.pt", module)
-    encoder = export.text_encoder(run.classifier(), run.captions)
+    encoder = export.text_encoder(run.reader(), run.captions)
     path = run.out / "embedded.safetensors"
     export.write(path, export.Parts(module, run.encoder(), run.decoder(), encoder), run.config)
     log.info("wrote %s, %.1f MB", path, path.stat().st_size / 1e6)
@@ -121,11 +136,12 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "decoder": train_decoder,
     "text": train_text,
     "latents": write_latents,
+    "scenes": write_scenes,
     "unet": train_unet,
     "export": write_file,
     "clip": train_clip,
 }
-EDITOR = ("encoder", "decoder", "text", "latents", "unet", "export")
+EDITOR = ("encoder", "decoder", "text", "latents", "scenes", "unet", "export")
 """The stages of an editor, in order; the world's CLIP is made by itself."""
 
 

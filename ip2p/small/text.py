@@ -1,4 +1,4 @@
-"""The text stage: a small CLIP text transformer that learns which edit an instruction asks for."""
+"""The text stage: a small CLIP text transformer that learns to read what an instruction asks for."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,7 @@ from ..training.loop import Randomness
 from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS
 from .config import TextEncoder
+from .wishes import READ, photo_wish, world_wish
 
 VOCABULARY = 49408
 BEGIN, END = 49406, 49407
@@ -35,18 +36,21 @@ def build(config: TextEncoder) -> CLIPTextModel:
     )
 
 
-class Classifier(nn.Module):
-    """The transformer with a linear reading of the kind from any one of its positions after the instruction's end."""
+class Reader(nn.Module):
+    """The transformer with linear readings from any one of its positions after the instruction's end: the kinds of photo edit, and
+    what is said of the thing to edit."""
 
     def __init__(self, config: TextEncoder) -> None:
         super().__init__()
         self.encoder = build(config)
-        self.head = nn.Linear(config.width, len(KINDS))
+        self.kinds = nn.Linear(config.width, len(KINDS))
+        self.said = nn.ModuleList(nn.Linear(config.width, len(values)) for values in READ.values())
 
-    def forward(self, tokens: Tensor, at: Tensor) -> Tensor:
-        """Logits (B, kinds) of token ids (B, T), read at position ``at`` (B,)."""
+    def forward(self, tokens: Tensor, at: Sequence[Tensor]) -> list[tuple[Tensor, list[Tensor]]]:
+        """Logits of the kinds (B, kinds) and of each of READ's values, of token ids (B, T), read at each of the positions (B,)."""
         hidden = self.encoder(tokens).last_hidden_state
-        return self.head(hidden[torch.arange(len(tokens)), at])
+        places = [hidden[torch.arange(len(tokens)), place] for place in at]
+        return [(self.kinds(place), [head(place) for head in self.said]) for place in places]
 
 
 def tokens_of(instructions: Sequence[str]) -> Tensor:
@@ -60,38 +64,54 @@ def first_end(tokens: Tensor) -> Tensor:
 
 
 class TextLoss:
-    """Cross-entropy of the kind, read both at the instruction's end and at a random position behind it."""
+    """Cross-entropy of all that an instruction says, read both at its end and at a random position behind it; half of the instructions
+    are for photos, half for the world's things."""
 
-    def __init__(self, classifier: Classifier, captions: list[str], batch: int) -> None:
-        self.classifier, self.captions, self.batch = classifier, captions, batch
-        self.seen = torch.zeros(VOCABULARY, dtype=torch.bool)
+    def __init__(self, reader: Reader, captions: list[str], batch: int) -> None:
+        self.reader, self.captions, self.batch = reader, captions, batch
 
     def __call__(self, chance: Randomness) -> Tensor:
-        kinds = chance.numpy.integers(len(KINDS), size=self.batch)
-        tokens = tokens_of([ask(KINDS[kind], chance.numpy, self.captions) for kind in kinds])
+        rng = chance.numpy
+        wishes = [photo_wish(rng, self.captions) if number % 2 else world_wish(rng) for number in range(self.batch)]
+        tokens = tokens_of([wish.text for wish in wishes])
         end = first_end(tokens)
         length = min(TOKENS, int(end.max()) + 6)
-        tokens = tokens[:, :length]
-        self.seen[tokens.unique()] = True
         behind = end + (torch.rand(self.batch, generator=chance.torch) * (length - end)).long()
-        labels = torch.from_numpy(kinds)
-        return sum((F.cross_entropy(self.classifier(tokens, at), labels) for at in (end, behind)), torch.zeros(()))
+        kinds = torch.tensor([wish.asked() for wish in wishes])
+        said = torch.tensor([wish.labels() for wish in wishes])
+        read = self.reader(tokens[:, :length], (end, behind))
+        return torch.stack([_apart(logits, values, kinds, said) for logits, values in read]).sum()
+
+
+def _apart(logits: Tensor, values: list[Tensor], kinds: Tensor, said: Tensor) -> Tensor:
+    """How far one reading is from what was said: each part counts alike."""
+    asked = F.binary_cross_entropy_with_logits(logits, kinds, reduction="none").sum(1).mean()
+    return asked + sum((F.cross_entropy(value, said[:, number]) for number, value in enumerate(values)), torch.zeros(()))
 
 
 @torch.no_grad()
-def neutralise(classifier: Classifier, captions: list[str], seed: int = 0) -> None:
+def neutralise(reader: Reader, captions: list[str], seed: int = 0) -> None:
     """Give tokens that training can't have met the mean embedding of the words of captions, so that they say nothing."""
     chance = np.random.default_rng(seed)
-    met = tokens_of([ask(kind, chance, captions) for kind in KINDS for _ in range(1000)]).unique()
+    asked = [ask(kind, chance, captions) for kind in KINDS for _ in range(1000)]
+    met = tokens_of([*asked, *(world_wish(chance).text for _ in range(5000))]).unique()
     plain = tokens_of(captions[:2000]).unique() if captions else met
-    table = classifier.encoder.get_input_embeddings().weight
+    table = reader.encoder.get_input_embeddings().weight
     unmet = torch.ones(VOCABULARY, dtype=torch.bool)
     unmet[met], unmet[plain], unmet[BEGIN:] = False, False, False
     table[unmet] = table[plain[plain < BEGIN]].mean(0)
 
 
 @torch.no_grad()
-def kind_of(classifier: Classifier, instructions: Sequence[str]) -> list[str]:
-    """What the classifier takes each instruction to ask for."""
+def read(reader: Reader, instructions: Sequence[str]) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """What the reader takes each instruction to ask for: kinds of photo edit, and what is said by READ's names."""
     tokens = tokens_of(instructions)
-    return [KINDS[int(kind)] for kind in classifier(tokens, first_end(tokens)).argmax(1)]
+    logits, values = reader(tokens, (first_end(tokens),))[0]
+    said = [value.argmax(1).tolist() for value in values]
+    return [
+        (
+            tuple(kind for kind, logit in zip(KINDS, row.tolist(), strict=True) if logit > 0),
+            {name: options[said[part][number]] for part, (name, options) in enumerate(READ.items())},
+        )
+        for number, row in enumerate(logits)
+    ]
