@@ -44,6 +44,18 @@ SAID = {
     "faded": "a faded photo of {}",
     "cartoon": "a cartoon of {}",
     "high_contrast": "a photo of {} with high contrast",
+    "autumn": "a photo of {} in autumn",
+    "underwater": "a photo of {} under water",
+    "cyanotype": "a cyanotype of {}",
+    "night_vision": "a green night vision picture of {}",
+    "thermal": "a thermal picture of {}",
+    "cyberpunk": "a photo of {} in cyberpunk neon light",
+    "pink": "a pink photo of {}",
+    "sandstorm": "a photo of {} in a sandstorm",
+    "x_ray": "an x-ray of {}",
+    "chalk": "a chalk drawing of {}",
+    "watercolour": "a watercolour of {}",
+    "relief": "a stone relief of {}",
 }
 """What the right answer of each kind shows; the photo's own caption, where it has one, takes the place of {}."""
 

@@ -40,7 +40,13 @@ ALL_OF_IT = (
     "all of it",
 )
 ENDINGS = ("", "", "", "", ".", ".", "!", "?", "...", " .", "!!")
-SMALL_WORDS = {"a", "an", "the", "it", "of", "in", "on", "with", "and", "to", "is", "at"}
+SMALL_WORDS = {
+    "a", "an", "the", "it", "its", "of", "in", "on", "with", "and", "to", "is", "at", "are", "as", "by", "for", "from", "off",
+    "out", "up", "down", "over", "under", "through", "into", "around", "some", "each", "them", "their", "has", "have", "this",
+    "that", "all", "little", "big", "large", "small", "boy", "child", "camera", "hand", "back", "run", "look", "picture", "air",
+    "wall", "grass", "rock", "outside", "ramp", "game", "if", "was", "would", "were", "what", "like", "one", "two", "t", "s",
+}  # fmt: skip
+"""Words of captions that ask for nothing, though wordings have them too."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -55,20 +61,7 @@ def _telling_words() -> frozenset[str]:
     texts = [
         text for words in _wordings().values() for part in (words.whole, words.adjectives, words.nouns, words.keywords) for text in part
     ]
-    return frozenset(re.findall(r"[a-z]+", " ".join(texts).lower())) - {
-        "a",
-        "an",
-        "the",
-        "it",
-        "of",
-        "in",
-        "on",
-        "with",
-        "and",
-        "to",
-        "is",
-        "at",
-    }
+    return frozenset(re.findall(r"[a-z]+", " ".join(texts).lower())) - SMALL_WORDS
 
 
 def neutral(captions: list[str]) -> list[str]:
@@ -79,7 +72,14 @@ def neutral(captions: list[str]) -> list[str]:
 
 def ask(kind: str, rng: np.random.Generator, captions: list[str]) -> str:
     """A random training instruction for ``kind``. ``captions`` (neutral ones; may be empty) describe scenes in passing."""
-    text = _plain(kind, rng, captions)
+    text = _dressed(_plain(kind, rng, captions), rng, captions)
+    while text in _held_out(kind):
+        text = _dressed(_plain(kind, rng, captions), rng, captions)
+    return text + _pick(ENDINGS, rng)
+
+
+def _dressed(text: str, rng: np.random.Generator, captions: list[str]) -> str:
+    """The text with, by chance, words before and behind it, a scene's description or a typing error."""
     if rng.random() < 0.25:
         text = f"{_pick(OPENINGS, rng)} {text}"
     if rng.random() < 0.25:
@@ -88,9 +88,7 @@ def ask(kind: str, rng: np.random.Generator, captions: list[str]) -> str:
         text = f"{text}, {_pick(captions, rng)}"
     elif captions and rng.random() < 0.04:
         text = f"{_pick(captions, rng)}, {text}"
-    if rng.random() < 0.06:
-        text = _mistype(text, rng)
-    return text + _pick(ENDINGS, rng)
+    return _mistype(text, rng) if rng.random() < 0.06 else text
 
 
 def _pick(options: list[str] | tuple[str, ...], rng: np.random.Generator) -> str:
