@@ -96,7 +96,7 @@ def pixel_art(picture: Picture) -> Picture:
     rows, columns = (np.arange(0, side, BLOCK) for side in (height, width))
     sums = np.add.reduceat(np.add.reduceat(picture, rows, axis=0), columns, axis=1)
     counts = np.minimum(BLOCK, height - rows)[:, None, None] * np.minimum(BLOCK, width - columns)[None, :, None]
-    blocks = saturated(sums / counts, 1.25)
+    blocks = (saturated(sums / counts, 1.7) - 0.5) * 1.15 + 0.5
     return np.repeat(np.repeat(blocks, BLOCK, axis=0), BLOCK, axis=1)[:height, :width]
 
 
@@ -107,7 +107,7 @@ def blur(picture: Picture) -> Picture:
 
 def sharpen(picture: Picture) -> Picture:
     """Unsharp mask, strong."""
-    return picture + 2.0 * (picture - blurred(picture, 1.6))
+    return picture + 3.0 * (picture - blurred(picture, 2.2))
 
 
 def brighter(picture: Picture) -> Picture:
