@@ -1,40 +1,17 @@
 """Measure an editor over a dataset, and put edits side by side."""
 
-from pathlib import Path
 from typing import Any
 
 import comfy.samplers
-import folder_paths
 from torch import Tensor
 
 from ._api import io, say, schema
+from ._places import EVALUATIONS, folder_of, spec_of
 from .measures import MeasuresType
 from .world import Task
 
-OUTPUT = "ip2p_evaluations"
 DATA = ("world", "photos", "probes", "folder")
 PICTURES = 6
-
-
-def spec_of(data: str, source: str) -> str:
-    """What ``open_dataset`` is asked for. Folders are taken from the host's input folder where they are not absolute."""
-    source = source.strip()
-    if data in ("world", "probes"):
-        return f"world:{source}" if source and data == "world" else data
-    place = str(Path(folder_paths.get_input_directory()) / Path(source).expanduser()) if source else ""
-    if data == "photos":
-        return f"photos:{place}" if place else "photos"
-    if data != "folder" or not place:
-        raise ValueError(f"The data '{data}' needs a folder; write its path into 'source', or choose {', '.join(DATA[:-1])}.")
-    return place
-
-
-def folder_of(name: str) -> Path:
-    """Where the results of that name go. Raises ValueError for a name that is no plain one."""
-    plain = name.strip()
-    if not plain or plain != Path(plain).name or plain.startswith(".") or "\\" in plain:
-        raise ValueError(f"The name '{name}' can't be that of a folder; use letters and digits, such as 'my editor 1'.")
-    return Path(folder_paths.get_output_directory()) / OUTPUT / plain
 
 
 def _data() -> list[io.Input]:
@@ -131,15 +108,15 @@ class IP2PEvaluate(io.ComfyNode):
     def execute(cls, model: Any, clip: Any, vae: Any, name: str, data: str, source: str, count: int, **inputs: Any) -> io.NodeOutput:
         from ..samplers import evaluating
 
-        out = folder_of(name)
+        out = folder_of(EVALUATIONS, name)
         sampling = {key: inputs[key] for key in ("sampler", "scheduler", "size")}
         scales = (inputs["text_scales"], inputs["image_scales"], inputs["sdedit_strengths"])
         settings = evaluating.settings_of(*scales, inputs["steps"], inputs["seed"], inputs["baselines"])
         base = inputs.get("base_model")
         general = None if base is None else evaluating.Wired(base, inputs.get("base_clip") or clip, inputs.get("base_vae") or vae)
         editor = evaluating.Wired(model, clip, vae)
-        found = evaluating.run(editor, general, spec_of(data, source), count, settings, inputs.get("measures"), out, **sampling)
-        say(f"Kept in output/{OUTPUT}/{out.name}", cls)
+        found = evaluating.run(editor, general, spec_of(data, source, DATA), count, settings, inputs.get("measures"), out, **sampling)
+        say(f"Kept in output/{EVALUATIONS}/{out.name}", cls)
         return io.NodeOutput(*found)
 
 
