@@ -56,8 +56,11 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return build(typing.cast(type, hint), value, where)
     if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
         return tuple(_value(typing.get_args(hint)[0], item, where) for item in value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-4 as a text
+        except ValueError:
+            pass
     if hint in (int, str, bool) and type(value) is hint:
         return value
     raise ConfigError(f"The value {value!r} for {where} is of the wrong type.")

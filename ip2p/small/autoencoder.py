@@ -15,8 +15,8 @@ from ..keys import vae_to_diffusers
 from ..layout import VAE
 from ..metrics.perceptual import Perceptual
 from ..noising import SCALE
+from ..training.chance import Randomness
 from ..training.cpu import quicken
-from ..training.loop import Randomness
 from ..worlds.chance import random_scene
 from ..worlds.drawing import draw
 from ..worlds.photo_operators import EDITS, apply

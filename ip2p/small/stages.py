@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from ..data.photo_files import DataError, Photo, training_photos
-from ..training import loop
 from ..training.checkpoints import load_average
+from ..training.schedule import Schedule
 from ..worlds.asking import neutral
 from . import autoencoder, export, latents, scenes, text, unet
 from .config import Config
+from .fitting import Loss, fit, reporter
 from .teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Run:
         config = self.config.autoencoder
         module = autoencoder.Encoder(autoencoder.build(config, config.start))
         if config.encoder.steps:
-            load_average(self.out / "encoder.pt", module)
+            load_average(self.out / "encoder", module)
         module.eval().requires_grad_(False)
         return module
 
@@ -58,14 +59,14 @@ class Run:
         config = self.config.autoencoder
         module = autoencoder.Decoder(autoencoder.build(config, config.start))
         if config.decoder.steps:
-            load_average(self.out / "decoder.pt", module)
+            load_average(self.out / "decoder", module)
         module.eval().requires_grad_(False)
         return module
 
     def reader(self) -> text.Reader:
         """The trained text encoder with its head. Raises ResumeError where its stage has not run."""
         module = text.Reader(self.config.text)
-        load_average(self.out / "text.pt", module)
+        load_average(self.out / "text", module)
         return module
 
 
@@ -112,7 +113,7 @@ def train_unet(run: Run) -> None:
 
 def write_file(run: Run) -> None:
     module = unet.build(run.config.unet, run.config.text.width)
-    load_average(run.out / "unet.pt", module)
+    load_average(run.out / "unet", module)
     encoder = export.text_encoder(run.reader(), run.captions)
     path = run.out / "embedded.safetensors"
     export.write(path, export.Parts(module, run.encoder(), run.decoder(), encoder), run.config)
@@ -126,7 +127,7 @@ def train_clip(run: Run) -> None:
     torch.manual_seed(config.schedule.seed)
     module = world_clip.build(config)
     _fit(run, "clip", module, world_clip.ClipLoss(module, config), config.schedule)
-    load_average(run.out / "clip.pt", module)
+    load_average(run.out / "clip", module)
     log.info("on new scenes: %s", world_clip.retrieval(module, seed=1, count=200, size=config.size))
     world_clip.save(module, run.out / "world_clip")
 
@@ -145,5 +146,5 @@ EDITOR = ("encoder", "decoder", "text", "latents", "scenes", "unet", "export")
 """The stages of an editor, in order; the world's CLIP is made by itself."""
 
 
-def _fit(run: Run, name: str, module: torch.nn.Module, loss: loop.Loss, schedule: loop.Schedule) -> None:
-    loop.fit(module, loss, schedule, run.out / f"{name}.pt", run.resume, loop.reporter(name, schedule.steps))
+def _fit(run: Run, name: str, module: torch.nn.Module, loss: Loss, schedule: Schedule) -> None:
+    fit(module, loss, schedule, run.out / name, run.resume, reporter(name))

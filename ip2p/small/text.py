@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ..text import TOKENS, tokenize
-from ..training.loop import Randomness
+from ..training.chance import Randomness
 from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS
 from .config import TextEncoder

@@ -11,8 +11,8 @@ from .. import checkpoint
 from ..keys import unet_to_diffusers
 from ..layout import UNET
 from ..training import objective
+from ..training.chance import Randomness
 from ..training.cpu import quicken
-from ..training.loop import Randomness
 from ..training.objective import Batch, Draws
 from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS

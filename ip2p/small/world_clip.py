@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 
-from ..training.loop import Randomness
+from ..training.chance import Randomness
 from ..worlds import language
 from ..worlds.chance import random_edit, random_scene
 from ..worlds.drawing import draw

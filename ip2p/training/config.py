@@ -149,8 +149,9 @@ class RunConfig:
 
     ``schedule``: the rate stays ("constant") or falls along a cosine ("cosine"), after a linear rise of ``warmup`` steps.
     ``precision``: of the computation; trained weights are kept in fp32. ``ema``: decay of the averaged weights, 0 for none.
-    ``floor``: the share of the rate at which the cosine ends. ``save_every``: steps between checkpoints, the last ``keep`` of which stay, and the best. ``log_every``: steps between lines of the
-    log. ``nonfinite``: what a loss that is no number does: "skip" the step or "stop". ``tensorboard``: write its files too.
+    ``floor``: the share of the rate at which the cosine ends. ``save_every``: steps between checkpoints, the last ``keep`` of which stay,
+    and the best. ``log_every``: steps between lines of the log. ``nonfinite``: what a loss that is no number does: "skip" the step or
+    "stop". ``tensorboard``: write its files too.
     """
 
     steps: int = 10_000
@@ -171,7 +172,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         between("run.steps", self.steps, 1, 10**8)
         between("run.batch", self.batch, 1, 10**6)
-        between("run.micro_batch", self.micro_batch, 0, self.batch)
+        between("run.micro_batch", self.micro_batch, 0, 10**6)
         one_of("run.schedule", self.schedule, SCHEDULES)
         between("run.warmup", self.warmup, 0, 10**8)
         between("run.floor", self.floor, 0, 1)

@@ -1,4 +1,4 @@
-"""Training: the shares of dropped conditionings, the averaging rule, and that a resumed run equals an uninterrupted one to the bit."""
+"""Training small networks: the averaging rule, the data, and that a resumed run equals an uninterrupted one to the bit."""
 
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ip2p.configs import ConfigError, build
 from ip2p.data.photo_files import DataError, held_out_photos, read_photos, training_photos
 from ip2p.small.config import Config, load
+from ip2p.small.fitting import fit
 from ip2p.training import ema, loop
+from ip2p.training.chance import Randomness
 from ip2p.training.checkpoints import ResumeError, load_average
 from ip2p.training.schedule import Schedule
 
@@ -26,47 +28,36 @@ def test_the_average_forgets_its_beginning_quickly() -> None:
     assert average[0].tolist() == pytest.approx([0.9, 0.9])
 
 
-def trained(path: Path, steps: int, resume: bool) -> list[Tensor]:
+def trained(folder: Path, resume: bool = False, stop_at: int = 0) -> list[Tensor]:
     torch.manual_seed(0)
     module = nn.Linear(4, 3)
 
-    def loss(chance: loop.Randomness) -> Tensor:
+    def loss(chance: Randomness) -> Tensor:
         x = torch.randn(8, 4, generator=chance.torch)
         return (module(x) - float(chance.numpy.normal())).pow(2).mean()
 
-    average = loop.fit(module, loss, Schedule(steps=steps, warmup=2, save_every=3), path, resume)
+    def interrupt(done: loop.Progress) -> None:
+        if done.step == stop_at:
+            raise KeyboardInterrupt
+
+    average = fit(module, loss, Schedule(steps=10, warmup=2, save_every=3), folder, resume, interrupt)
     return [*average, *module.state_dict().values()]
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
-    class Stop(Exception):  # noqa: N818
-        pass
-
-    whole = trained(tmp_path / "whole.pt", 10, resume=False)
-    torch.manual_seed(0)
-    module = nn.Linear(4, 3)
-
-    def loss(chance: loop.Randomness) -> Tensor:
-        x = torch.randn(8, 4, generator=chance.torch)
-        return (module(x) - float(chance.numpy.normal())).pow(2).mean()
-
-    def stop(step: int, value: float) -> None:
-        if step == 5:
-            raise Stop
-
-    with pytest.raises(Stop):
-        loop.fit(module, loss, Schedule(steps=10, warmup=2, save_every=3), tmp_path / "part.pt", on_step=stop)
-    resumed = trained(tmp_path / "part.pt", 10, resume=True)
+def test_a_resumed_stage_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "part", stop_at=5)
+    resumed = trained(tmp_path / "part", resume=True)
     assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
-    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    trained(tmp_path / "a.pt", 1, resume=False)
+    trained(tmp_path / "a")
     with pytest.raises(ResumeError, match="another network"):
-        load_average(tmp_path / "a.pt", nn.Linear(7, 3))
+        load_average(tmp_path / "a", nn.Linear(7, 3))
     with pytest.raises(ResumeError, match="train that stage first"):
-        load_average(tmp_path / "none.pt", nn.Linear(4, 3))
+        load_average(tmp_path / "none", nn.Linear(4, 3))
 
 
 def test_the_committed_config_reads() -> None:

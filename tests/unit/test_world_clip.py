@@ -11,7 +11,7 @@ from ip2p.metrics.clip import Clip
 from ip2p.metrics.measures import Measures
 from ip2p.small import world_clip
 from ip2p.small.config import Clip as Config
-from ip2p.training.loop import fit
+from ip2p.small.fitting import fit
 from ip2p.training.schedule import Schedule
 from ip2p.worlds import language
 from ip2p.worlds.chance import random_scene
@@ -41,7 +41,7 @@ def trained(path, config, resume=False):
 
 
 def test_a_resumed_training_is_the_same_to_the_bit(tmp_path):
-    whole = trained(tmp_path / "whole.pt", TINY)
+    whole = trained(tmp_path / "whole", TINY)
     torch.manual_seed(0)
     model = world_clip.build(TINY)
     loss, count = world_clip.ClipLoss(model, TINY), [0]
@@ -53,8 +53,8 @@ def test_a_resumed_training_is_the_same_to_the_bit(tmp_path):
         return loss(chance)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(model, until_three, TINY.schedule, tmp_path / "cut.pt")
-    resumed = trained(tmp_path / "cut.pt", TINY, resume=True)
+        fit(model, until_three, TINY.schedule, tmp_path / "cut")
+    resumed = trained(tmp_path / "cut", TINY, resume=True)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
