@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 Open = Callable[[], Tensor]
@@ -32,6 +33,10 @@ class Example:
     judge: Judge | None = None
     before: "tuple[Example, ...]" = ()
     """Edits that are made first, each on the last one's result; `image` is then what the first of them starts from."""
+    shape: Callable[[], tuple[int, int]] | None = None
+    """(height, width) of `image` without decoding it, where that can be had."""
+    ask: Callable[[np.random.Generator], str] | None = None
+    """Words the instruction anew by chance, where that can be done."""
 
 
 @dataclass(frozen=True)

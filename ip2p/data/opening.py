@@ -12,6 +12,8 @@ from ..pictures import from_pil, open_picture
 from .example import DataError, Open
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+ORIENTATION = 0x0112
+"""The EXIF tag; values from 5 on say that the picture lies on its side."""
 
 
 def limited(picture: Tensor, size: int) -> Tensor:
@@ -45,6 +47,24 @@ def decoded(data: bytes, where: str) -> Image.Image:
         raise DataError(f"{where} has too many pixels: make it smaller, or skip it.") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
+
+
+def shape_of(data: bytes | Path, where: str) -> tuple[int, int]:
+    """(height, width) of an encoded picture, upright, from its head alone. Raises DataError that says `where` it stands."""
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            width, height = image.size
+            turned = image.getexif().get(ORIENTATION, 1) >= 5
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{where} has too many pixels: make it smaller, or skip it.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
+    return (width, height) if turned else (height, width)
+
+
+def file_shape(path: Path) -> tuple[int, int]:
+    """(height, width) of a file's picture. Raises DataError."""
+    return shape_of(path, path.name)
 
 
 def file_image(path: Path) -> Image.Image:
@@ -99,3 +119,12 @@ def once(make: Callable[[], Tensor]) -> Open:
         return kept[0]
 
     return opened
+
+
+def file_key(*files: Path) -> str:
+    """What some files hold, as far as names, sizes and times tell. Raises DataError for one that is not there."""
+    try:
+        stats = [(path.name, path.stat()) for path in files]
+    except OSError as error:
+        raise DataError(f"{error.filename} is not there: add the file, or take the pair out of the list.") from error
+    return "|".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .example import DataError
+from .opening import file_key
+from .shards import Member, members, read_at
+
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 HELD_OUT = 0.05
-
-
-class DataError(ValueError):
-    """There is nothing to train on; the message says where photos were looked for and what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,78 @@ class Photo:
 
     @property
     def held_out(self) -> bool:
-        """Whether this photo belongs to the 5% that no training reads: decided by a hash of its name, whatever the order."""
-        return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:4], "big") < HELD_OUT * 2**32
+        """Whether this photo belongs to the 5% that no training reads."""
+        return held_out(self.name)
+
+
+def held_out(name: str) -> bool:
+    """Whether a photo of this name belongs to the 5% that no training reads: decided by a hash, whatever the order."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:4], "big") < HELD_OUT * 2**32
+
+
+@dataclass(frozen=True)
+class StoredPhoto:
+    """Where a photo lies: a file, or `size` bytes of a tar from `start`; its captions likewise (`text`: none, a file, or a place)."""
+
+    name: str
+    path: Path
+    start: int = 0
+    size: int = 0
+    text: Path | tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """Which content it has, as far as name, size and time tell. Raises DataError."""
+        return f"{self.path}|{self.name}|{self.start}|{file_key(self.path)}"
+
+    def read(self) -> Photo:
+        """The photo with its captions. Raises DataError."""
+        data = read_at(self.path, self.start, self.size, self.name) if self.size else _whole(self.path)
+        return Photo(self.name, data, tuple(self._text().splitlines()))
+
+    def _text(self) -> str:
+        if self.text is None:
+            return ""
+        data = read_at(self.path, *self.text, self.name) if isinstance(self.text, tuple) else _whole(self.text)
+        return data.decode("utf-8", "replace")
+
+
+def _whole(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror or error}): check the file and its permissions.") from error
+
+
+def find_photos(source: Path | str) -> tuple[list[StoredPhoto], list[str]]:
+    """Where the photos of a folder (its tars and pictures, searched deeply) or of one tar lie, sorted by name, and what is damaged.
+
+    No picture is opened. Raises DataError where there is none.
+    """
+    source = Path(source).expanduser()
+    if not source.exists():
+        raise DataError(f"There is no folder or tar {source}; name a folder of photos or of .tar files.")
+    files = [Path(place) / name for place, _, names in os.walk(source) for name in names] if source.is_dir() else [source]
+    suffixes = {path: path.suffix.lower() for path in files}
+    texts = {path.with_suffix(""): path for path in files if suffixes[path] == ".txt"}
+    found = [StoredPhoto(path.stem, path, text=texts.get(path.with_suffix(""))) for path in files if suffixes[path] in PICTURES]
+    damaged: list[str] = []
+    for path in files:
+        if suffixes[path] == ".tar":
+            inside, why = members(path)
+            damaged += [why] if why else []
+            found += _stored(path, inside)
+    if not found:
+        raise DataError(f"{source} holds no photos; put .jpg or .png files there, or .tar files with .jpg members.")
+    return sorted(found, key=lambda photo: (photo.name, photo.path, photo.start)), damaged
+
+
+def _stored(path: Path, inside: list[Member]) -> Iterator[StoredPhoto]:
+    texts = {member.name[:-4]: (member.start, member.size) for member in inside if member.name.lower().endswith(".txt")}
+    for member in inside:
+        stem, _, suffix = member.name.rpartition(".")
+        if f".{suffix.lower()}" in PICTURES:
+            yield StoredPhoto(stem.rsplit("/", 1)[-1], path, member.start, member.size, texts.get(stem))
 
 
 def read_photos(source: Path | str) -> list[Photo]:

@@ -1,0 +1,138 @@
+"""Training sets that are made on the fly: scenes of the world, and formulas on photos."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..pictures import from_pil
+from .example import DataError, Example
+from .opening import decoded, once
+from .pairs import Lazily, PairSet, divided
+from .photo_files import HELD_OUT, Photo, StoredPhoto, find_photos, held_out
+from .world import FIRST_SEED, SIZE, check_size, task_example
+
+if TYPE_CHECKING:
+    from ..worlds.tasks import Task
+
+SCENES = 1_000_000
+"""Scenes to train on, their seeds 0, 1, ...: far below those of the evaluation."""
+DESCRIBED = 1000
+"""Photos whose captions are used in instructions."""
+OPERATORS = 1
+"""Raised when the formulas change, so that what was kept of the old ones is not used."""
+assert SCENES <= FIRST_SEED
+
+
+def open_world_pairs(kinds: Sequence[str] = (), split: str = "train", size: int = 0) -> PairSet:
+    """A million scenes of `size` pixels (0: 256), an edit of each. Raises DataError for an unknown kind or a size that can't be drawn."""
+    from ..worlds.edits import KINDS, LIMITS
+    from ..worlds.tasks import random_task
+
+    check_size(size)
+    chosen, side = tuple(kinds) or KINDS, size or SIZE
+    if unknown := [kind for kind in chosen if kind not in (*KINDS, *LIMITS)]:
+        raise DataError(f"The world has no edits of the kind {unknown[0]!r}; use {', '.join((*KINDS, *LIMITS))}.")
+    name = f"world:{','.join(chosen)}" if chosen != KINDS else "world"
+
+    def kind_of(number: int) -> str:
+        return chosen[number % len(chosen)]
+
+    def group(number: int) -> tuple[Example]:
+        task = random_task(number, (kind_of(number),), side)
+        return (replace(task_example(task), ask=lambda rng: _worded(task, rng)),)
+
+    def key(number: int, pair: int) -> str:
+        return f"world|{kind_of(number)}|{number}|{side}"
+
+    return divided(PairSet(f"{name} at {side} px", SCENES, group, key), split)
+
+
+def _worded(task: "Task", rng: np.random.Generator) -> str:
+    from ..worlds import language
+
+    options = language.instructions(task.scene, task.edit)
+    return options[int(rng.integers(len(options)))]
+
+
+def open_photo_pairs(place: str, split: str = "train", size: int = 0) -> PairSet:
+    """Every kind of edit of every photo of a folder or tar, made at a short side of `size` pixels (0: 256).
+
+    "train" are the photos and wordings that may be trained on, "val" and "test" the held-out ones of both, with their judge; "all" are
+    all photos in training's words. Raises DataError.
+    """
+    from ..worlds.photo_operators import KINDS
+
+    if not place.strip():
+        raise DataError("No folder of photos to train on is named: write photos:FOLDER.")
+    found, damaged = find_photos(place)
+    held = split in ("val", "test")
+    photos = [photo for photo in found if split == "all" or held_out(photo.name) == held]
+    if not photos:
+        raise DataError(f"{place} has no photos for the {split} part ({HELD_OUT:.0%} of all photos are held out): add more photos.")
+    side, words = size or SIZE, _Words(photos)
+
+    def group(number: int) -> Lazily:
+        stored = photos[number]
+        return Lazily(len(KINDS), lambda kind: _judged(stored, KINDS[kind], side) if held else _edit(stored, KINDS[kind], side, words))
+
+    def key(number: int, pair: int) -> str:
+        return f"{photos[number].key}|{KINDS[pair]}|{side}|{OPERATORS}"
+
+    name = f"photos:{Path(place).name} at {side} px"
+    return PairSet(name, len(photos), group, key, tuple(damaged))
+
+
+class _Words:
+    """Training instructions; captions of some of the photos describe scenes in passing."""
+
+    def __init__(self, photos: Sequence[StoredPhoto]) -> None:
+        self.photos = photos
+
+    @cached_property
+    def captions(self) -> list[str]:
+        from ..worlds.asking import neutral
+
+        some = self.photos[:: max(1, len(self.photos) // DESCRIBED)]
+        return neutral([caption for photo in some if photo.text for caption in photo.read().captions])
+
+    def ask(self, kind: str, rng: np.random.Generator) -> str:
+        """Any wording for a kind of edit."""
+        from ..worlds.asking import ask
+
+        return ask(kind, rng, self.captions)
+
+
+def _edit(stored: StoredPhoto, kind: str, side: int, words: _Words) -> Example:
+    from ..worlds.photo_operators import apply
+
+    source = once(lambda: _sized(stored.read(), side))
+    usual = np.random.default_rng([*stored.name.encode("utf-8", "replace"), *kind.encode()])
+    return Example(
+        id=f"{stored.name}-{kind}",
+        instruction=words.ask(kind, usual),
+        image=source,
+        edited=lambda: torch.from_numpy(apply(kind, source().numpy())),
+        kind=kind,
+        ask=lambda rng: words.ask(kind, rng),
+    )
+
+
+def _judged(stored: StoredPhoto, kind: str, side: int) -> Example:
+    from .photos import example_of
+
+    return example_of(stored.read(), kind, side)
+
+
+def _sized(photo: Photo, side: int) -> Tensor:
+    """(H, W, 3) with a short side of `side` pixels; Lanczos."""
+    image = decoded(photo.data, photo.name).convert("RGB")
+    factor = side / min(image.size)
+    target = max(side, round(image.width * factor)), max(side, round(image.height * factor))
+    return from_pil(image.resize(target, Image.Resampling.LANCZOS))[0]
