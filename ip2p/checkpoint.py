@@ -26,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "check_editor",
     "check_text_to_image",
+    "prediction",
     "read",
     "unet_in_channels",
     "vae_config",
@@ -154,6 +155,11 @@ def detect_family(state: Mapping[str, Tensor]) -> str:
     if "edm_vpred.sigma_max" in state:
         return "cosxl"
     return "sdxl" if UNET + "label_emb.0.0.weight" in state else "sd15"
+
+
+def prediction(state: Mapping[str, Tensor]) -> str:
+    """What the UNet says: "epsilon" (the noise), or "v_prediction" where the state has the mark of it, or CosXL's noise range."""
+    return "v_prediction" if "v_pred" in state or "edm_vpred.sigma_max" in state else "epsilon"
 
 
 def vae_config(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def read_folder(folder: Path, weights: str) -> tuple[State, str, dict[str, str]]
     if (folder / "text_encoder_2").is_dir():
         second = _component(folder, "text_encoder_2", TEXT_STEMS)
         state |= _converted(second, transformers_to_openclip, SECOND_TEXT_SDXL, folder, "text_encoder_2")
-    return state | _edm(folder), taken, settings
+    return state | _noise(folder), taken, settings
 
 
 def _unet(folder: Path, weights: str) -> tuple[State, str, dict[str, Any]]:
@@ -116,14 +116,14 @@ def _settings(config: dict[str, Any]) -> dict[str, str]:
     return settings | ({"size": str(size * 8)} if isinstance(size, int) else {})
 
 
-def _edm(folder: Path) -> State:
-    """CosXL's noise range, in the names of its single file, where the folder's scheduler says so."""
+def _noise(folder: Path) -> State:
+    """What single files say by the presence of a name, from the folder's scheduler: v-prediction, zero terminal SNR, CosXL's noise range."""
     config = _config(folder / "scheduler")
-    if not str(config.get("_class_name", "")).startswith("EDM") or config.get("prediction_type") != "v_prediction":
-        return {}
-    return {
-        f"edm_vpred.{name}": torch.tensor(float(config.get(name, value))) for name, value in (("sigma_max", 120.0), ("sigma_min", 0.002))
-    }
+    marks = {"v_pred": config.get("prediction_type") == "v_prediction", "ztsnr": bool(config.get("rescale_betas_zero_snr"))}
+    if marks["v_pred"] and str(config.get("_class_name", "")).startswith("EDM"):
+        ends = {"sigma_max": 120.0, "sigma_min": 0.002}
+        return {f"edm_vpred.{name}": torch.tensor(float(config.get(name, value))) for name, value in ends.items()}
+    return {name: torch.zeros(0) for name, there in marks.items() if there}
 
 
 def _config(folder: Path) -> dict[str, Any]:

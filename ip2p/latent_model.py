@@ -35,6 +35,7 @@ class LatentModel:
     family: str
     settings: dict[str, str] = field(default_factory=dict)
     edm_range: tuple[float, float] = (0.002, 120.0)
+    prediction: str = "epsilon"  # what the UNet says; "v_prediction" for a few SD 1.x models and all of CosXL
 
     check_file = staticmethod(files.check_editor)  # raises CheckpointError for a state that this class can't use
 
@@ -61,7 +62,7 @@ class LatentModel:
         encoders = [encoder.to(device) for encoder in networks.build_text_encoders(checkpoint, half)]
         low, high = (checkpoint.state.get(f"edm_vpred.sigma_{end}") for end in ("min", "max"))
         edm_range = (0.002 if low is None else float(low), 120.0 if high is None else float(high))
-        return cls(unet, vae, encoders, checkpoint.family, dict(checkpoint.settings), edm_range)
+        return cls(unet, vae, encoders, checkpoint.family, dict(checkpoint.settings), edm_range, files.prediction(checkpoint.state))
 
     @property
     def size(self) -> int:
@@ -92,7 +93,8 @@ class LatentModel:
 
         One `seed` gives every picture of the batch the same noise, several give each its own.
         """
-        denoised = sampling.edm_denoised if self.family == "cosxl" else sampling.eps_denoised
+        by_v = sampling.edm_denoised if self.family == "cosxl" else sampling.v_denoised
+        denoised = by_v if self.prediction == "v_prediction" else sampling.eps_denoised
         denoise = sampling.guided(self.predict, conditions, text_scale, image_scale, denoised)
         noise = sampling.noise_stream(tuple(conditions.image.shape), seed)
         x = noise().to(conditions.image.device) * schedule[0]

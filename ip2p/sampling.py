@@ -52,11 +52,20 @@ def eps_denoised(predict: Predict, x: Tensor, sigma: Tensor, text: Text, image: 
     return x - sigma * predict(x / (sigma**2 + 1).sqrt(), t, text, image)
 
 
+def v_denoised(predict: Predict, x: Tensor, sigma: Tensor, text: Text, image: Tensor) -> Tensor:
+    """The denoised latent of a v-network of the SD 1.x schedule, t not rounded."""
+    return _from_v(predict, x, sigma, timestep(sigma.float()), text, image)
+
+
 def edm_denoised(predict: Predict, x: Tensor, sigma: Tensor, text: Text, image: Tensor) -> Tensor:
     """The denoised latent of a v-network in EDM's conditioning with sigma_data 1 (CosXL): c_noise = log(sigma) / 4."""
+    return _from_v(predict, x, sigma, 0.25 * sigma.log(), text, image)
+
+
+def _from_v(predict: Predict, x: Tensor, sigma: Tensor, t: Tensor, text: Text, image: Tensor) -> Tensor:
+    """``v = (noise - sigma latent) / sqrt(sigma^2 + 1)``, solved for the latent (Salimans and Ho 2022, appendix D)."""
     scale = (sigma**2 + 1).sqrt()
-    t = (0.25 * sigma.log()).expand(len(x)).to(x)
-    return x / scale**2 - sigma / scale * predict(x / scale, t, text, image)
+    return x / scale**2 - sigma / scale * predict(x / scale, t.expand(len(x)).to(x), text, image)
 
 
 def guided(

@@ -127,8 +127,11 @@ def test_the_eps_network_sees_unit_variance_and_a_fractional_timestep():
     assert seen["t"].item() % 1 != 0
 
 
-def test_the_velocity_network_of_edm():
-    """v = (sigma * x0 - n * 1) / sqrt(sigma^2 + 1) is the exact velocity; the wrapper must give back x0."""
+@pytest.mark.parametrize(
+    ("denoised", "told"), [(sampling.edm_denoised, math.log(5) / 4), (sampling.v_denoised, timestep(torch.tensor(5.0)))]
+)
+def test_velocity_networks(denoised, told):
+    """v = (n - sigma * x0) / sqrt(sigma^2 + 1) is the exact velocity; the wrapper must give back x0."""
     x0, n, sigma = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor(5.0)
     velocity = (n - sigma * x0) / (sigma**2 + 1).sqrt()
     seen = {}
@@ -137,9 +140,8 @@ def test_the_velocity_network_of_edm():
         seen["t"] = t
         return velocity
 
-    denoised = sampling.edm_denoised(network, x0 + sigma * n, sigma, conditions(1).text, x0)
-    assert torch.allclose(denoised, x0, atol=1e-4)
-    assert seen["t"].item() == pytest.approx(math.log(5) / 4)
+    assert torch.allclose(denoised(network, x0 + sigma * n, sigma, conditions(1).text, x0), x0, atol=1e-4)
+    assert seen["t"].item() == pytest.approx(float(told))
 
 
 def test_the_exponential_schedule():
