@@ -4,6 +4,8 @@ Every operator takes and returns a float32 picture (H, W, 3) in [0, 1]. All are 
 of the picture's size and of the position in it, so that a crop of an edited picture is (up to its border) the edit of the crop.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from scipy import ndimage
 
@@ -192,3 +194,43 @@ OPERATORS: dict[str, Operator] = {
 
 KINDS = tuple(OPERATORS)
 EDITS = tuple(kind for kind in KINDS if kind != "unchanged")
+
+_PARTNERS = {
+    "snow": "oil_painting pixel_art cartoon watercolour night sunset cyberpunk warmer cooler sepia",
+    "autumn": "oil_painting pixel_art cartoon watercolour cyberpunk vivid",
+    "sketch": "night sunset cyberpunk warmer cooler faded pink sepia cyanotype sandstorm underwater",
+    "oil_painting": "cyberpunk warmer cooler vivid",
+    "pixel_art": "sunset cyberpunk warmer cooler vivid black_and_white sepia cyanotype",
+    "cartoon": "sunset cyberpunk warmer cooler faded pink black_and_white sepia underwater",
+    "chalk": "warmer cooler cyberpunk pink sepia",
+    "watercolour": "night sunset cyberpunk warmer cooler vivid pink sepia cyanotype black_and_white",
+    "relief": "night sunset warmer cooler pink sepia cyanotype",
+    "fog": "sunset warmer cooler sepia cyberpunk",
+    "sandstorm": "night sunset",
+    "night": "black_and_white sepia",
+    "sunset": "vivid",
+    "brighter": "warmer cooler vivid",
+    "darker": "warmer cooler",
+    "high_contrast": "black_and_white sepia",
+}
+PAIRS = tuple((first, second) for first, seconds in _PARTNERS.items() for second in seconds.split())
+"""Two edits that make sense together, in the order in which they are applied: first what lies on the ground, then how the picture is
+made, then the air, the light and the colours. The answer of each is plainly another than those of its kinds alone and of the other
+pairs of these kinds: on four photos of five, by 0.08 or more in colour and edges."""
+
+
+def in_order(kinds: Collection[str]) -> tuple[str, ...]:
+    """The kinds in the order in which they are applied. Raises ValueError for more than one kind that are not one of PAIRS."""
+    if len(kinds) <= 1:
+        return tuple(kinds)
+    for pair in PAIRS:
+        if sorted(pair) == sorted(kinds):
+            return pair
+    raise ValueError(f"The edits {' and '.join(kinds)} are not made together; use one of the pairs in PAIRS.")
+
+
+def apply_all(kinds: Collection[str], picture: Picture) -> Picture:
+    """The right answer of no edit, one, or a pair of PAIRS in any order. Raises ValueError as `apply` and `in_order` do."""
+    for kind in in_order(kinds):
+        picture = apply(kind, picture)
+    return picture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ip2p.metrics import colour_edge
-from ip2p.worlds.photo_operators import BLOCK, EDITS, KINDS, apply
+from ip2p.worlds.photo_operators import BLOCK, EDITS, KINDS, PAIRS, apply, apply_all, in_order
 
 BORDER = 32
 
@@ -53,8 +53,26 @@ def test_the_edit_of_a_crop_is_the_crop_of_the_edit(kind: str) -> None:
 
 
 def test_there_are_enough_kinds_and_one_changes_nothing() -> None:
-    assert len(EDITS) >= 18
+    assert len(EDITS) >= 24
     assert np.array_equal(apply("unchanged", picture()), picture())
+
+
+def test_a_pair_is_the_same_in_any_order_and_another_than_each_alone() -> None:
+    for first, second in PAIRS:
+        both = apply_all((first, second), picture())
+        assert np.array_equal(both, apply_all((second, first), picture()))
+        assert np.array_equal(both, apply(second, apply(first, picture())))
+        for kind in ("unchanged", first, second):
+            assert colour_edge.distance(both, apply(kind, picture())) > 0.03, (first, second)
+
+
+def test_of_several_edits_only_pairs_have_an_order() -> None:
+    assert in_order(()) == ()
+    assert in_order(["relief"]) == ("relief",)
+    assert len({frozenset(pair) for pair in PAIRS}) == len(PAIRS) >= 50
+    assert np.array_equal(apply_all((), picture()), picture())
+    with pytest.raises(ValueError, match="not made together"):
+        apply_all(("thermal", "x_ray"), picture())
 
 
 def test_unknown_kinds_and_shapes_are_refused_with_a_sentence() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ip2p.worlds.asking import ask, neutral
-from ip2p.worlds.photo_operators import KINDS
+from ip2p.worlds.asking import ask, ask_two, ask_two_held_out, neutral
+from ip2p.worlds.photo_operators import KINDS, PAIRS
 from ip2p.worlds.phrasings import PhrasingError, phrasings, read_wordings
 
 
@@ -34,6 +34,17 @@ def test_training_never_asks_in_a_held_out_way() -> None:
         asked = {ask(kind, chance, []) for _ in range(300)}
         assert not asked & set(both.held_out)
         assert len(asked) > 100
+
+
+def test_training_never_asks_for_two_as_the_held_out_instructions_do() -> None:
+    chance = np.random.default_rng(0)
+    for pair in PAIRS:
+        held_out = {ask_two_held_out(*pair, chance) for _ in range(40)}
+        asked = {ask_two(*pair, chance, []) for _ in range(40)}
+        assert len(held_out) > 30
+        assert len(asked) > 30
+        assert not asked & held_out
+        assert not any("{" in text for text in asked | held_out)
 
 
 def test_asking_repeats_itself_for_the_same_seed() -> None:
