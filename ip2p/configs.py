@@ -5,6 +5,7 @@ import json
 import tomllib
 import types
 import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +68,67 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def to_table(config: Any) -> dict[str, Any]:
-    """A config as nested dicts and lists, ready for `write` or JSON; `build` gives the config back."""
+    """A config as nested dicts and lists, ready for `write_yaml` or JSON; `build` gives the config back."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return plain
+
+
+def write_yaml(path: Path, table: Mapping[str, Any]) -> None:
+    """Write tables as YAML, beside its place first, then renamed in."""
+    import yaml
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(yaml.safe_dump(dict(table), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    part.replace(path)
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ConfigError unless the value is among the allowed."""
+    if value not in allowed:
+        raise ConfigError(f"The value '{value}' of '{name}' is unknown: use {', '.join(allowed)}.")
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Raise ConfigError unless low <= value <= high (not so for no number)."""
+    if not low <= value <= high:
+        raise ConfigError(f"The value {value:g} of '{name}' is out of range: use {low:g} to {high:g}.")
+
+
+def pair(name: str, value: Sequence[float]) -> None:
+    """Raise ConfigError unless there are two."""
+    if len(value) != 2:
+        raise ConfigError(f"The key '{name}' takes two numbers, not {len(value)}.")
+
+
+def ordered(name: str, value: Sequence[float]) -> None:
+    """Raise ConfigError unless there are two, the smaller first and not below nought."""
+    pair(name, value)
+    if not 0 <= value[0] <= value[1]:
+        raise ConfigError(f"The values {list(value)} of '{name}' are no range: write the smaller first.")
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested tables in one; ``above`` wins."""
+    both = {name: merged(below[name], above[name]) for name in below if isinstance(below[name], dict) and isinstance(above.get(name), dict)}
+    return {**below, **above, **both}
+
+
+def changed(changes: Sequence[str]) -> dict[str, Any]:
+    """The nested table of texts such as "run.steps=100", "data.source=photos" or "export.formats=[ldm, lora]". Raises ConfigError."""
+    import yaml
+
+    table: dict[str, Any] = {}
+    inner: Any
+    for text in changes:
+        names, equals, value = text.partition("=")
+        if not equals or not names.strip():
+            raise ConfigError(f"The change {text!r} is not understood: write TABLE.KEY=VALUE, for example run.steps=1000.")
+        try:
+            inner = yaml.safe_load(value) if value.strip() else ""
+        except yaml.YAMLError as error:
+            raise ConfigError(f"The value in {text!r} can't be read: write it as in a YAML file.") from error
+        for key in reversed(names.strip().split(".")):
+            inner = {key: inner}
+        table = merged(table, inner)
+    return table

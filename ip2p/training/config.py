@@ -1,17 +1,20 @@
 """The settings of a training run: one table per part, every key known and checked. Written beside the run as config.yaml."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..configs import ConfigError, build, read
+from ..configs import ConfigError, between, build, changed, merged, one_of, ordered, pair, read, to_table, write_yaml
 
 OBJECTIVES = ("edit", "distil", "dreambooth")
 TRAINED = ("full", "lora", "conv")
 OPTIMIZERS = ("adamw", "adamw8bit")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
+HEAD = re.compile(r"\s*([0-9.]+\s*\*\s*)?(photos:)?")
+"""What may stand before a folder in a spec of data."""
 FORMATS = ("ldm", "diffusers", "lora", "delta")
 
 
@@ -253,8 +256,32 @@ class TrainConfig:
 
 
 def load(path: Path | str, preset: str = "", changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a YAML, TOML or JSON file over its preset; ``changes`` are "table.key=value" texts over both. Raises ConfigError."""
-    return from_table(merged(read(path), changed(changes)), preset)
+    """Read a YAML, TOML or JSON file over its preset; ``changes`` are "table.key=value" texts over both.
+
+    Relative places of the base and of data are looked for beside the file first, then where the command runs. Raises ConfigError.
+    """
+    config = from_table(merged(read(path), changed(changes)), preset)
+    folder = Path(path).resolve().parent
+    return replace(
+        config,
+        model=replace(config.model, base=located(config.model.base, folder)),
+        data=replace(config.data, source=located(config.data.source, folder)),
+        validation=replace(config.validation, source=located(config.validation.source, folder)),
+    )
+
+
+def located(spec: str, folder: Path) -> str:
+    """A place, or data by their spec, with each relative path that is in ``folder`` made absolute; what is not there stays."""
+    if " + " in spec:
+        return " + ".join(located(part, folder) for part in spec.split(" + "))
+    head, place = next((spec[: match.end()], spec[match.end() :]) for match in [HEAD.match(spec)] if match)
+    found = folder / place
+    return f"{head}{found}" if place and not Path(place).is_absolute() and found.exists() else spec
+
+
+def save(config: TrainConfig, path: Path) -> None:
+    """Write a config as YAML, every key of it, so that `load` gives it back whatever presets become."""
+    write_yaml(path, to_table(config))
 
 
 def from_table(table: Mapping[str, Any], preset: str = "") -> TrainConfig:
@@ -263,53 +290,3 @@ def from_table(table: Mapping[str, Any], preset: str = "") -> TrainConfig:
 
     name = preset or str(table.get("preset", ""))
     return build(TrainConfig, merged(preset_table(name), table) | {"preset": name}, "the config")
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two nested tables in one; ``above`` wins."""
-    both = {name: merged(below[name], above[name]) for name in below if isinstance(below[name], dict) and isinstance(above.get(name), dict)}
-    return {**below, **above, **both}
-
-
-def changed(changes: Sequence[str]) -> dict[str, Any]:
-    """The nested table of texts such as "run.steps=100", "data.source=photos" or "export.formats=[ldm, lora]". Raises ConfigError."""
-    import yaml
-
-    table: dict[str, Any] = {}
-    for text in changes:
-        names, equals, value = text.partition("=")
-        if not equals or not names.strip():
-            raise ConfigError(f"The change {text!r} is not understood: write TABLE.KEY=VALUE, for example run.steps=1000.")
-        try:
-            inner = yaml.safe_load(value) if value.strip() else ""
-        except yaml.YAMLError as error:
-            raise ConfigError(f"The value in {text!r} can't be read: write it as in a YAML file.") from error
-        for name in reversed(names.strip().split(".")):
-            inner = {name: inner}
-        table = merged(table, inner)
-    return table
-
-
-def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ConfigError unless the value is among the allowed."""
-    if value not in allowed:
-        raise ConfigError(f"The value '{value}' of '{name}' is unknown: use {', '.join(allowed)}.")
-
-
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Raise ConfigError unless low <= value <= high (not so for no number)."""
-    if not low <= value <= high:
-        raise ConfigError(f"The value {value:g} of '{name}' is out of range: use {low:g} to {high:g}.")
-
-
-def pair(name: str, value: Sequence[float]) -> None:
-    """Raise ConfigError unless there are two."""
-    if len(value) != 2:
-        raise ConfigError(f"The key '{name}' takes two numbers, not {len(value)}.")
-
-
-def ordered(name: str, value: Sequence[float]) -> None:
-    """Raise ConfigError unless there are two, the smaller first and not below nought."""
-    pair(name, value)
-    if not 0 <= value[0] <= value[1]:
-        raise ConfigError(f"The values {list(value)} of '{name}' are no range: write the smaller first.")

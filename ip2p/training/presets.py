@@ -1,4 +1,4 @@
-"""Settings for cards of 8, 12, 24 and 80 GB, and the paper's own. Any key of a config overrides them."""
+"""Settings for small networks, for cards of 8, 12, 24 and 80 GB, and the paper's own. Any key of a config overrides them."""
 
 from typing import Any
 
@@ -7,6 +7,12 @@ from ..configs import ConfigError
 Table = dict[str, Any]
 
 PRESETS: dict[str, Table] = {
+    "small": {
+        "model": {"train": "full"},
+        "optimizer": {"rate": 2e-4, "clip": 1.0},
+        "run": {"steps": 1000, "batch": 16, "warmup": 50, "schedule": "cosine", "ema": 0.999, "save_every": 100},
+        "validation": {"every": 250},
+    },
     "8": {
         "model": {"train": "lora", "rank": 16, "gradient_checkpointing": True},
         "optimizer": {"rate": 1e-4, "clip": 1.0},
@@ -43,7 +49,8 @@ PRESETS: dict[str, Table] = {
         },
     },
 }
-"""The numbers are GB of the card's memory; "paper" is section 3.2 and appendix A.3 (32 pairs on each of 8 cards, 4 times a step)."""
+"""The numbers are GB of the card's memory; "small" is for small networks, as the embedded editor's, on any machine;
+"paper" is section 3.2 and appendix A.3 (32 pairs on each of 8 cards, 4 times a step)."""
 
 
 def preset_table(name: str) -> Table:
