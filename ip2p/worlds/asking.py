@@ -65,7 +65,7 @@ WORDS = {
     ),
     ("keywords", "keywords"): (
         "{a} and {b}", "{a} {b}", "{a}, {b}", "{a} + {b}", "{a} & {b}", "{it}, {a}, {b}", "with {a} and {b}", "{a} with {b}", "{a} plus {b}",
-        "add {a} and {b}", "{a} style, {b}", "a {a} {b} look", "make it {a} and {b}", "{a} in {b} style",
+        "add {a} and {b}", "{a} style, {b}", "a {a} {b} look", "make it {a} and {b}",
     ),
 }  # fmt: skip
 """How two single words or names are joined, by their lists in Wordings; a name loses its article."""

@@ -58,12 +58,13 @@ def test_there_are_enough_kinds_and_one_changes_nothing() -> None:
 
 
 def test_a_pair_is_the_same_in_any_order_and_another_than_each_alone() -> None:
+    source = picture(64, 72)
     for first, second in PAIRS:
-        both = apply_all((first, second), picture())
-        assert np.array_equal(both, apply_all((second, first), picture()))
-        assert np.array_equal(both, apply(second, apply(first, picture())))
-        for kind in ("unchanged", first, second):
-            assert colour_edge.distance(both, apply(kind, picture())) > 0.03, (first, second)
+        one, other = apply(first, source), apply(second, source)
+        both = apply_all((second, first), source)
+        assert np.array_equal(both, apply(second, one))
+        for alone in (source, one, other):
+            assert colour_edge.distance(both, alone) > 0.03, (first, second)
 
 
 def test_of_several_edits_only_pairs_have_an_order() -> None:
