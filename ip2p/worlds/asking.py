@@ -64,7 +64,7 @@ WORDS = {
         "make it a {b} and add {a}", "a {b} plus {a}", "change {it} to a {b}, {a}", "add {a} and make it a {b}",
     ),
     ("keywords", "keywords"): (
-        "{a} and {b}", "{a} {b}", "{a}, {b}", "{a} + {b}", "{a} & {b}", "{it}, {a}, {b}", "with {a} and {b}", "{a} with {b}", "{a} plus {b}",
+        "{a} and {b}", "{a} {b}", "{a}, {b}", "{a} + {b}", "{a} & {b}", "{it}, {a}, {b}", "with {a} and {b}", "{a} with {b}",
         "add {a} and {b}", "{a} style, {b}", "a {a} {b} look", "make it {a} and {b}",
     ),
 }  # fmt: skip
