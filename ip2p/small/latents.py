@@ -11,17 +11,19 @@ import torch
 from torch import Tensor
 
 from ..data.photo_files import DataError, Photo, crop
-from ..worlds.photo_operators import KINDS, apply
+from ..training.cpu import quicken
+from ..worlds.photo_operators import KINDS, apply_all
 from .autoencoder import Encoder
 from .config import Latents
+from .wishes import random_kinds
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Encoded photos: ``source`` (N, 4, h, w), their ``edited`` versions (N, K, 4, h, w), which ``kinds`` (N, K), and the posterior's
-    standard deviation ``deviation``; all unscaled means, float16."""
+    """Encoded photos: ``source`` (N, 4, h, w), their ``edited`` versions (N, K, 4, h, w), which ``kinds`` (N, K, 2), numbers of KINDS of
+    which the second may be -1, and the posterior's standard deviation ``deviation``; all unscaled means, float16."""
 
     source: Tensor
     edited: Tensor
@@ -49,6 +51,7 @@ def write(photos: Sequence[Photo], encoder: Encoder, config: Latents, folder: Pa
 
 def _encode(photos: Sequence[Photo], encoder: Encoder, config: Latents, number: int) -> dict[str, Tensor]:
     chance = np.random.default_rng([config.seed, number])
+    quicken(encoder.eval())
     rows = [_one(photo, encoder, config, chance) for photo in photos]
     means, kinds, deviations = zip(*rows, strict=True)
     stacked = torch.stack(means).half()
@@ -58,14 +61,25 @@ def _encode(photos: Sequence[Photo], encoder: Encoder, config: Latents, number: 
 
 @torch.no_grad()
 def _one(photo: Photo, encoder: Encoder, config: Latents, chance: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """(1 + edits, 4, h, w) means of a crop and of random edits of it, the (edits,) kinds, and the mean deviation."""
+    """(1 + edits, 4, h, w) means of a crop and of random edits of it, the (edits, 2) kinds, and the mean deviation."""
     picture = np.ascontiguousarray(crop(photo.open(), config.crop, config.scales, chance))
-    kinds = chance.choice(len(KINDS), size=config.edits, replace=False)
-    pictures = np.stack([picture, *(apply(KINDS[kind], picture) for kind in kinds)])
+    chosen = _kinds(config.edits, chance)
+    pictures = np.stack([picture, *(apply_all(kinds, picture) for kinds in chosen)])
     batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last) * 2 - 1
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mean, log_variance = encoder(batch)
-    return mean.float(), torch.from_numpy(kinds), (log_variance.float() / 2).exp().mean()
+    numbers = torch.tensor([[KINDS.index(kind) for kind in kinds] + [-1] * (2 - len(kinds)) for kinds in chosen])
+    return mean.float(), numbers, (log_variance.float() / 2).exp().mean()
+
+
+def _kinds(count: int, chance: np.random.Generator) -> list[tuple[str, ...]]:
+    """So many different edits: of one kind, or of two at once."""
+    found: list[tuple[str, ...]] = []
+    while len(found) < count:
+        kinds = random_kinds(chance)
+        if kinds not in found:
+            found.append(kinds)
+    return found
 
 
 def read(folder: Path) -> Pairs:

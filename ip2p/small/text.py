@@ -94,7 +94,8 @@ def neutralise(reader: Reader, captions: list[str], seed: int = 0) -> None:
     """Give tokens that training can't have met the mean embedding of the words of captions, so that they say nothing."""
     chance = np.random.default_rng(seed)
     asked = [ask(kind, chance, captions) for kind in KINDS for _ in range(1000)]
-    met = tokens_of([*asked, *(world_wish(chance).text for _ in range(5000))]).unique()
+    asked += [wish(chance).text for _ in range(5000) for wish in (world_wish, lambda rng: photo_wish(rng, captions))]
+    met = tokens_of(asked).unique()
     plain = tokens_of(captions[:2000]).unique() if captions else met
     table = reader.encoder.get_input_embeddings().weight
     unmet = torch.ones(VOCABULARY, dtype=torch.bool)

@@ -14,13 +14,13 @@ from ..training import objective
 from ..training.chance import Randomness
 from ..training.cpu import quicken
 from ..training.objective import Batch, Draws
-from ..worlds.asking import ask
 from ..worlds.photo_operators import KINDS
 from .config import Unet
 from .latents import Pairs
 from .scenes import Edited
 from .start import fill
 from .text import tokens_of
+from .wishes import ask_for, random_kinds
 
 
 def build(config: Unet, context: int) -> UNet2DConditionModel:
@@ -93,14 +93,14 @@ class UnetLoss:
         room = self.photos.source.shape[-1] - side
         top, left = (int(rng.integers(room + 1)) for _ in range(2))
         window = (..., slice(top, top + side), slice(left, left + side))
-        instructions = [self._ask(int(kind), rng) for kind in self.photos.kinds[photos, edits]]
+        instructions = [self._ask(kinds, rng) for kinds in self.photos.kinds[photos, edits].tolist()]
         return Crops(self.photos.source[photos][window].float(), self.photos.edited[photos, edits][window].float(), instructions)
 
-    def _ask(self, kind: int, rng: np.random.Generator) -> str:
-        """An instruction for the kind, or, in the configured share of cases, for any."""
-        if rng.random() < self.config.misaligned:
-            kind = int(rng.integers(len(KINDS)))
-        return ask(KINDS[kind], rng, self.captions)
+    def _ask(self, numbers: list[int], rng: np.random.Generator) -> str:
+        """An instruction for the kinds, or, in the configured share of cases, for any."""
+        aligned = rng.random() >= self.config.misaligned
+        kinds = [KINDS[number] for number in numbers if number >= 0] if aligned else random_kinds(rng)
+        return ask_for(kinds, rng, self.captions)
 
     def _of_scenes(self, scenes: Edited, rng: np.random.Generator, side: int) -> Crops:
         """Edits of single things: whole scenes for ``side`` 0, else windows of that many latents around what changes."""

@@ -1,18 +1,20 @@
 """Instructions with what they ask for, word by word: what the small text encoder learns to read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..worlds import language
-from ..worlds.asking import ask
+from ..worlds.asking import ask, ask_two
 from ..worlds.chance import random_edit, random_scene
 from ..worlds.edits import Add, Edit, Recolour, Rematerial, Replace, find
-from ..worlds.photo_operators import KINDS
+from ..worlds.photo_operators import KINDS, PAIRS
 from ..worlds.scene import COLOURS, MATERIALS, SHAPES, SIDES, SIZES, Scene
 
+TWO = 0.25
+"""Share of photo edits that are two at once."""
 LOCAL = ("replace", "recolour", "material", "add", "remove")
 """The world's edits of one thing."""
 THING: dict[str, tuple[str, ...]] = {
@@ -47,8 +49,20 @@ class Wish:
 
 def photo_wish(rng: np.random.Generator, captions: list[str]) -> Wish:
     """Any instruction for a photo."""
-    kind = KINDS[int(rng.integers(len(KINDS)))]
-    return Wish(ask(kind, rng, captions), (kind,))
+    kinds = random_kinds(rng)
+    return Wish(ask_for(kinds, rng, captions), kinds)
+
+
+def random_kinds(rng: np.random.Generator) -> tuple[str, ...]:
+    """A kind of photo edit, or, in the share TWO of cases, two that go together."""
+    if rng.random() < TWO:
+        return PAIRS[int(rng.integers(len(PAIRS)))]
+    return (KINDS[int(rng.integers(len(KINDS)))],)
+
+
+def ask_for(kinds: Sequence[str], rng: np.random.Generator, captions: list[str]) -> str:
+    """A training instruction for one kind or for two."""
+    return ask_two(kinds[0], kinds[1], rng, captions) if len(kinds) > 1 else ask(kinds[0], rng, captions)
 
 
 def world_wish(rng: np.random.Generator) -> Wish:
