@@ -96,6 +96,11 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
+    add(
+        "--adapter",
+        metavar="FILE",
+        help="a one-pass adapter for the model, a third of the time (`embedded`: the embedded model's)",
+    )
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema)")
     add("--device", default="auto", help="auto (default), cpu, cuda or mps")
     parser.set_defaults(run=run_edit)
@@ -158,7 +163,7 @@ def run_edit(options: argparse.Namespace) -> int:
 
     from .edit import Editor
 
-    editor = Editor.load(options.model, options.weights, options.device)
+    editor = Editor.load(options.model, options.weights, options.device, options.adapter)
     if not options.jobs:
         _edit(editor, jobs[0])
         return 0

@@ -1,13 +1,14 @@
 """One edit, whole, without a host: a picture and an instruction in, the edited picture out."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from . import fit, pictures
+from . import fit, one_pass, pictures
 from .latent_model import IMAGE_SCALE, SDXL_SCALE, STEPS, TEXT_SCALE, LatentModel, check
 from .sampling import Conditions, OnStep
 
@@ -17,6 +18,16 @@ log = logging.getLogger(__name__)
 @dataclass
 class Editor(LatentModel):
     """A loaded InstructPix2Pix model."""
+
+    @classmethod
+    def load(cls, path: Path | str = "embedded", weights: str = "ema", device: str = "auto", adapter: Path | str | None = None) -> "Editor":
+        """See LatentModel.load; ``adapter`` is a one-pass adapter's file ("embedded": the pack's own), which saves two passes of three."""
+        editor = super().load(path, weights, device)
+        return editor.with_adapter(adapter) if adapter else editor
+
+    def with_adapter(self, path: Path | str) -> "Editor":
+        """This editor with the one-pass adapter in a file; this one stays as it is. Raises CheckpointError for one that doesn't fit."""
+        return replace(self, unet=one_pass.adapted(self.unet, path))
 
     @torch.no_grad()
     def edit(
@@ -43,6 +54,8 @@ class Editor(LatentModel):
         text_scale = self.default("text_scale", TEXT_SCALE) if text_scale is None else text_scale
         image_scale = self.default("image_scale", IMAGE_SCALE) if image_scale is None else image_scale
         check(steps, seed, text_scale, image_scale, size or self.size, sampler)
+        if negative.strip() and one_pass.is_adapted(self.unet):
+            raise ValueError("A one-pass adapter takes no negative text: leave the text out, or edit without the adapter.")
         if not instruction.strip():
             return original
         how = fit.plan(original.shape[2], original.shape[1], size or self.size)

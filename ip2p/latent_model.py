@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoint as files
-from . import sampling, sigmas, text
+from . import one_pass, sampling, sigmas, text
 from .checkpoint import Checkpoint
 from .devices import pick_device
 from .noising import SCALE
@@ -95,7 +95,8 @@ class LatentModel:
         """
         by_v = sampling.edm_denoised if self.family == "cosxl" else sampling.v_denoised
         denoised = by_v if self.prediction == "v_prediction" else sampling.eps_denoised
-        denoise = sampling.guided(self.predict, conditions, text_scale, image_scale, denoised)
+        guided = one_pass.guided if one_pass.is_adapted(self.unet) else sampling.guided
+        denoise = guided(self.predict, conditions, text_scale, image_scale, denoised)
         noise = sampling.noise_stream(tuple(conditions.image.shape), seed)
         x = noise().to(conditions.image.device) * schedule[0]
         x = x if start is None else start + x
@@ -103,8 +104,11 @@ class LatentModel:
             return sampling.euler(denoise, x, schedule, on_step)
         return sampling.euler_ancestral(denoise, x, schedule, noise, on_step)
 
-    def predict(self, z_t: Tensor, t: Tensor, text: Text, image_latent: Tensor) -> Tensor:
-        """The UNet's raw prediction, float32 (B, 4, h, w), for a latent and its conditionings. One of 4 channels sees no picture."""
+    def predict(self, z_t: Tensor, t: Tensor, text: Text, image_latent: Tensor, scales: Tensor | None = None) -> Tensor:
+        """The UNet's raw prediction, float32 (B, 4, h, w), for a latent and its conditionings. One of 4 channels sees no picture.
+
+        One with a one-pass adapter also takes the text scale and the image scale, (B, 2).
+        """
         dtype = next(self.unet.parameters()).dtype
         joined = torch.cat([z_t, image_latent], dim=1)[:, : self.unet.config.in_channels].to(dtype)
         extra = None
@@ -112,7 +116,8 @@ class LatentModel:
             height, width = (8.0 * side for side in z_t.shape[-2:])
             places = torch.tensor([[height, width, 0.0, 0.0, height, width]], device=z_t.device, dtype=dtype)
             extra = {"text_embeds": text.pooled.to(dtype), "time_ids": places.expand(len(z_t), -1)}
-        return self.unet(joined, t.to(joined.device), text.context.to(dtype), added_cond_kwargs=extra).sample.float()
+        told = {"class_labels": scales, "added_cond_kwargs": extra}
+        return self.unet(joined, t.to(joined.device), text.context.to(dtype), **told).sample.float()
 
     def mode(self, picture: Tensor) -> Tensor:
         """The autoencoder's most likely latent (B, 4, H/8, W/8) of a picture (B, H, W, 3), unscaled."""

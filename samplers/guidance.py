@@ -4,6 +4,8 @@ The model is patched, so one piece of code serves the host's plain KSampler, thi
 the host's ``CFGGuider`` over such a model: ``cfg`` is the text scale. Each step the host asks for two predictions, ``[cond, uncond]``
 (our ``D_c`` and ``D_I``); the patch adds ``D_0`` to the same batched call and, after ordinary guidance, the image term. Whatever else is
 hooked into the model therefore sees what a plain KSampler would show it.
+
+A model with a one-pass adapter (``one_pass.attach``) is asked for one prediction, which is already guided; it stands for both of the two.
 """
 
 import uuid
@@ -17,6 +19,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..ip2p.guidance import Passes, check_scale, image_term, needed
+from . import one_pass
 from .noise import independent_noise
 
 KEY = "ip2p"
@@ -41,7 +44,7 @@ def check_model(model: ModelPatcher | None) -> None:
 def patch(model: ModelPatcher, image_scale: float) -> ModelPatcher:
     """A clone of ``model`` whose samplers do dual guidance, with ``cfg`` as the text scale. Patching again replaces the image scale."""
     check_model(model)
-    guidance = DualGuidance(check_scale("image", image_scale))
+    guidance = DualGuidance(check_scale("image", image_scale), one_pass.is_attached(model))
     patched = unpatch(model)
     wrappers = (guidance.run, guidance.predict, independent_noise)
     for kind, wrapper in zip(KINDS, wrappers, strict=True):
@@ -80,8 +83,8 @@ def _is_ours(hook: Any) -> bool:
 class DualGuidance:
     """The three hooks of one patched model. All state lasts for one sampling run, most of it for one step."""
 
-    def __init__(self, image_scale: float) -> None:
-        self.image_scale = image_scale
+    def __init__(self, image_scale: float, one_pass: bool = False) -> None:
+        self.image_scale, self.one_pass = image_scale, one_pass
         self._guider: comfy.samplers.CFGGuider | None = None
         self._null: tuple[Tensor, Tensor] | None = None  # the step's noisy latent, to recognise it by, and D_0
 
@@ -104,8 +107,12 @@ class DualGuidance:
         if len(conds) != 2 or conds[0] is None:
             return executor(model, conds, x, sigma, options)
         self._null = None
-        passes = self._passes(getattr(self._guider, "cfg", None), options)
         text, image = conds
+        text_scale = getattr(self._guider, "cfg", None)
+        if self.one_pass:
+            guided = self._guided(executor, model, text, x, sigma, options, text_scale)
+            return [guided, guided.clone()]
+        passes = self._passes(text_scale, options)
         if image is None and self._guider is not None:  # the host leaves it out at cfg 1
             image = self._guider.conds["negative"]
         if image is None:
@@ -120,6 +127,15 @@ class DualGuidance:
         *out, d_null = executor(model, [text, image, null], x, sigma, options)
         self._null = x, d_null
         return out
+
+    def _guided(
+        self, executor: Any, model: Any, text: Conditioning, x: Tensor, sigma: Tensor, options: dict, text_scale: float | None
+    ) -> Tensor:
+        """The one pass of a network that knows both scales."""
+        if text_scale is None:
+            raise ValueError("This guider has no text scale (cfg); use the 'InstructPix2Pix guider', or take the one-pass adapter out.")
+        guided: Tensor = executor(model, [text, None], x, sigma, one_pass.options_with(options, text_scale, self.image_scale))[0]
+        return guided
 
     def add_image_term(self, args: dict[str, Any]) -> Tensor:
         """After ordinary guidance ``D_I + s_T (D_c - D_I)``: add ``(s_I - 1)(D_I - D_0)``."""

@@ -1,0 +1,127 @@
+"""Guidance distillation (Meng et al. 2023, section 3.1, for the paper's two scales): one pass learns to say what equation 3 says.
+
+The editor is frozen. What learns is a LoRA and an embedding of the two scales (`one_pass.ScaleEmbedding`); with these switched off, the
+network is its own teacher.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import changes, one_pass
+from ..checkpoint import UNET, Checkpoint, check_editor
+from ..noising import add_noise
+from ..one_pass import OnePass, ScaleEmbedding
+from ..sigmas import alphas_cumprod
+from . import lora
+from .config import DistilConfig, TrainConfig
+from .objective import EPSILON, Batch, target_latent
+from .trainable import Trainable
+from .trainable import prepare as prepare_lora
+
+EMBEDDING = "class_embedding."
+"""Where diffusers' UNet has room for an embedding that is added to the time's."""
+LEVELS = 4096
+"""A uniform number of 24 bits is cut into two of 12."""
+WEIGHTS = (0.1, 5.0)
+"""No error counts less or more, whatever the sigma."""
+
+
+def prepare(base: Checkpoint, config: TrainConfig, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Trainable:
+    """The editor with an adapter that changes nothing yet; only the adapter is trained.
+
+    Raises CheckpointError for a model that is no editor, ValueError for LoRA targets that it hasn't.
+    """
+    check_editor(base.state)
+    made = prepare_lora(base, replace(config.model, train="lora"), device, dtype)
+    made.unet.conv_in.requires_grad_(False)
+    width = made.unet.time_embedding.linear_2.out_features
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.run.seed)
+        embedding = ScaleEmbedding(width, config.distil.text_scales, config.distil.image_scales)
+    made.unet.class_embedding = embedding.to(device)
+    named = [(name, parameter) for name, parameter in made.unet.named_parameters() if parameter.requires_grad]
+    return replace(made, parameters=named)
+
+
+def losses(trainable: Trainable, batch: Batch, config: DistilConfig) -> Tensor:
+    """The mean squared difference (B,), float32, of one pass to equation 3 with the frozen editor's three, at scales of the sample's own.
+
+    It is weighed by the noise's sigma and divided by the text scale, so that no part of sampling and no scale outweighs the others: the
+    difference to be learnt grows with the scale, and in the latent also with sigma.
+    """
+    draws = batch.draws
+    scales = scales_of(draws.r, config)
+    noisy = add_noise(target_latent(batch), draws.noise, draws.t)
+    goal = guided(trainable, noisy, draws.t, batch, scales)
+    said = trainable.unet(torch.cat([noisy, batch.image], dim=1), draws.t, batch.text, class_labels=scales).sample
+    error = (said.float() - goal).pow(2)
+    if batch.weight is not None:
+        error = error * batch.weight
+    return error.mean((1, 2, 3)) * weight(draws.t, trainable.prediction) / scales[:, 0].clamp(min=1)
+
+
+def scales_of(r: Tensor, config: DistilConfig) -> Tensor:
+    """The two scales (B, 2) of each sample, uniform in their ranges, from one uniform number in [0, 1): its first and its last 12 bits."""
+    parts = torch.stack([(r * LEVELS).floor() / LEVELS, (r * LEVELS).frac()], dim=1)
+    low, high = torch.tensor([config.text_scales, config.image_scales], device=r.device).unbind(1)
+    return low + (high - low) * parts
+
+
+def weight(t: Tensor, prediction: str = EPSILON) -> Tensor:
+    """How much the error of a prediction at timesteps (B,) counts: sigma where it is of the noise, the same of the latent where of v."""
+    a = alphas_cumprod()[t.cpu()].to(t.device)
+    weights = ((1 - a) / a).sqrt() if prediction == EPSILON else ((1 - a) * a).sqrt()
+    return weights.float().clamp(*WEIGHTS)
+
+
+@torch.no_grad()
+def guided(trainable: Trainable, noisy: Tensor, t: Tensor, batch: Batch, scales: Tensor) -> Tensor:
+    """Equation 3 (B, 4, h, w), float32, with the frozen editor: its three passes in one call."""
+    text = torch.cat([batch.text, batch.empty.expand(2 * len(noisy), -1, -1)])
+    image = torch.cat([batch.image, batch.image, torch.zeros_like(batch.image)])
+    with frozen(trainable.unet):
+        said = trainable.predict(noisy.repeat(3, 1, 1, 1), t.repeat(3), text, image)
+    d_text, d_image, d_null = said.float().chunk(3)
+    more_text, more_image = (scales - 1).view(-1, 2, 1, 1, 1).unbind(1)
+    return d_text + more_text * (d_text - d_image) + more_image * (d_image - d_null)
+
+
+@contextmanager
+def frozen(unet: Any) -> Iterator[None]:
+    """The editor as it was before it got an adapter, which is back afterwards."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in unet.modules() if isinstance(module, BaseTunerLayer)]
+    embedding, unet.class_embedding = unet.class_embedding, None
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        unet.class_embedding = embedding
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+def adapter(trainable: Trainable, average: Sequence[Tensor] | None = None) -> OnePass:
+    """What was trained; ``average`` are the averaged parameters, in the order of the trainable's (none: the raw ones)."""
+    values = [parameter for _, parameter in trainable.parameters] if average is None else average
+    named = {name: value.detach().cpu().float() for (name, _), value in zip(trainable.parameters, values, strict=True)}
+    layers = {theirs: ours for ours, theirs in changes.layers(trainable.base.state).items()}
+    pieces = lora.pieces({name: value for name, value in named.items() if not name.startswith(EMBEDDING)}, trainable.scale)
+    change: changes.Change = {f"{UNET}{layers[name.removesuffix('.weight')]}.weight": piece for name, piece in pieces.items()}
+    learnt = trainable.unet.class_embedding
+    embedding = ScaleEmbedding(learnt.linear_2.out_features, *learnt.ranges)
+    embedding.load_state_dict({name.removeprefix(EMBEDDING): value for name, value in named.items() if name.startswith(EMBEDDING)})
+    return OnePass(change, embedding.eval().requires_grad_(False), one_pass.fingerprint(trainable.base.state))
+
+
+def write(trainable: Trainable, average: Sequence[Tensor] | None, path: Path) -> None:
+    """Write the adapter's file (see `one_pass.write`)."""
+    one_pass.write(path, adapter(trainable, average), trainable.base.state)

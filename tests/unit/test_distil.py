@@ -1,0 +1,119 @@
+"""Guidance distillation: the loss against an independent computation, what learns and what does not, and that it learns."""
+
+import pytest
+import tiny
+import torch
+from test_objective import batch_of
+from test_trainable import base_of, moved
+
+from ip2p import guidance, one_pass
+from ip2p.checkpoint import CheckpointError
+from ip2p.training import distil
+from ip2p.training.config import DistilConfig, ModelConfig, TrainConfig
+from ip2p.training.objective import target_latent
+
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "conv_shortcut")
+CONFIG = TrainConfig(model=ModelConfig(rank=4, targets=TARGETS), distil=DistilConfig(text_scales=(1.0, 10.0), image_scales=(1.0, 2.2)))
+
+
+def adapted(train=False):
+    made = distil.prepare(base_of(channels=8), CONFIG)
+    if train:
+        moved(made)
+    return made
+
+
+def noisy_of(batch):
+    from ip2p.noising import add_noise
+
+    return add_noise(target_latent(batch), batch.draws.noise, batch.draws.t)
+
+
+def test_the_loss_is_the_distance_to_equation_3_of_the_frozen_editor():
+    trained, batch = adapted(train=True), batch_of(5)
+    teacher = tiny.unet(attention=(0, 1))
+    noisy, scales = noisy_of(batch), distil.scales_of(batch.draws.r, CONFIG.distil)
+    found = distil.losses(trained, batch, CONFIG.distil)
+    weights = distil.weight(batch.draws.t)
+    with torch.no_grad():
+        for row in range(5):
+            z, t = noisy[row : row + 1], batch.draws.t[row : row + 1]
+            image, text = batch.image[row : row + 1], batch.text[row : row + 1]
+            d_text = teacher(torch.cat([z, image], 1), t, text).sample
+            d_image = teacher(torch.cat([z, image], 1), t, batch.empty).sample
+            d_null = teacher(torch.cat([z, 0 * image], 1), t, batch.empty).sample
+            goal = guidance.combine(d_text, d_image, d_null, float(scales[row, 0]), float(scales[row, 1]))
+            said = trained.unet(torch.cat([z, image], 1), t, text, class_labels=scales[row : row + 1]).sample
+            expected = (said - goal).pow(2).mean() * weights[row] / scales[row, 0]
+            assert float(found[row]) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_scales_are_uniform_in_their_ranges_and_independent():
+    scales = distil.scales_of(torch.rand(40_000, generator=torch.Generator().manual_seed(0)), CONFIG.distil)
+    for column, (low, high) in zip(scales.T, ((1.0, 10.0), (1.0, 2.2)), strict=True):
+        place = (column - low) / (high - low)
+        assert place.min() >= 0
+        assert place.max() <= 1
+        counts = torch.histc(place, 10, 0, 1)
+        assert (counts - 4000).abs().max() < 5 * (4000 * 0.9) ** 0.5
+    assert abs(float(torch.corrcoef(scales.T)[0, 1])) < 0.02
+
+
+def test_an_untrained_adapter_changes_nothing_and_a_trained_one_can_be_switched_off():
+    made, batch = adapted(), batch_of(2)
+    inputs = torch.cat([noisy_of(batch), batch.image], 1), batch.draws.t, batch.text
+    labels = torch.tensor([[7.5, 1.5], [3.0, 1.0]])
+    with torch.no_grad():
+        expected = tiny.unet(attention=(0, 1))(*inputs).sample
+        torch.testing.assert_close(made.unet(*inputs, class_labels=labels).sample, expected, atol=1e-6, rtol=1e-5)
+        moved(made)
+        with distil.frozen(made.unet):
+            torch.testing.assert_close(made.unet(*inputs).sample, expected, atol=1e-6, rtol=1e-5)
+        assert (made.unet(*inputs, class_labels=labels).sample - expected).abs().max() > 1e-3
+    assert all(parameter.requires_grad for _, parameter in made.parameters)
+
+
+def test_only_the_adapter_learns_and_it_learns():
+    made = adapted()
+    names = {name for name, _ in made.parameters}
+    assert all("lora_" in name or name.startswith("class_embedding.") for name in names)
+    assert any(name.startswith("class_embedding.") for name in names)
+    before = {name: tensor.clone() for name, tensor in made.unet.state_dict().items() if name not in names}
+    optimizer = torch.optim.AdamW([parameter for _, parameter in made.parameters], lr=5e-3)
+    values = []
+    for step in range(40):
+        loss = distil.losses(made, batch_of(8, seed=step % 4), CONFIG.distil).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert sum(values[-4:]) < 0.5 * sum(values[:4])
+    after = made.unet.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def test_what_is_exported_is_what_was_trained():
+    made, batch = adapted(), batch_of(2)
+    average = moved(made)
+    state = made.base.state
+    raw, averaged = distil.adapter(made), distil.adapter(made, average)
+    assert raw.base == averaged.base == one_pass.fingerprint(state)
+    inputs = torch.cat([noisy_of(batch), batch.image], 1), batch.draws.t, batch.text
+    labels = torch.tensor([[7.5, 1.5], [3.0, 1.0]])
+    from ip2p import changes, networks
+    from ip2p.checkpoint import Checkpoint
+
+    for adapter, values in ((raw, None), (averaged, average)):
+        if values:
+            for (_, parameter), value in zip(made.parameters, values, strict=True):
+                parameter.data.copy_(value)
+        unet = networks.build_unet(Checkpoint(changes.apply(state, adapter.change), "sd15", "only", made.base.settings))
+        unet.class_embedding = adapter.embedding
+        with torch.no_grad():
+            expected = made.unet(*inputs, class_labels=labels).sample
+            torch.testing.assert_close(unet(*inputs, class_labels=labels).sample, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_a_text_to_image_model_has_no_guidance_of_two_scales_to_distil():
+    with pytest.raises(CheckpointError, match="text-to-image"):
+        distil.prepare(base_of(), CONFIG)
