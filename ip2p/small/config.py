@@ -54,12 +54,14 @@ class TextEncoder:
 
 @dataclass(frozen=True)
 class Latents:
-    """The latents to train on: ``crop`` pixels a side, ``edits`` random edits a photo, ``photos`` photos a file, ``passes`` over all."""
+    """The latents to train on: ``crop`` pixels a side, ``edits`` random edits a photo, ``photos`` photos a file, ``passes`` over the first
+    ``count`` photos (0: all)."""
 
     crop: int = 192
     scales: tuple[int, int] = (192, 240)
     edits: int = 5
     photos: int = 100
+    count: int = 0
     passes: int = 1
     seed: int = 0
 

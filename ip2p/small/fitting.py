@@ -47,7 +47,7 @@ def fit(
     if not resume:
         store.clear()
     module.train()
-    fitted = loop.fit(parameters, one, optimizer, run, store, watch=loop.Watch(on_step))
+    fitted = loop.fit(parameters, one, optimizer, run, store, watch=loop.Watch(on_step=on_step))
     module.eval()
     return fitted.average
 

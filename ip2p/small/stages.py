@@ -94,7 +94,8 @@ def train_text(run: Run) -> None:
 
 
 def write_latents(run: Run) -> None:
-    latents.write(run.photos, run.encoder(), run.config.latents, run.out / "latents")
+    count = run.config.latents.count or len(run.photos)
+    latents.write(run.photos[:count], run.encoder(), run.config.latents, run.out / "latents")
 
 
 def write_scenes(run: Run) -> None:
