@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,12 +69,13 @@ OnStep = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told and asked. ``on_step``: after each step. ``should_stop``: before each micro-batch; on True the run saves and ends.
+    """Who is told and asked. ``on_start``: with how many steps are done already. ``on_step``: after each step.
 
-    ``validate``: every ``every`` steps and after the last, on the main process, with the averaged weights in place; its number (higher is
-    better) decides which checkpoint is the best.
+    ``should_stop``: before each micro-batch; on True the run saves and ends. ``validate``: every ``every`` steps and after the last, on
+    the main process, with the averaged weights in place; its number (higher is better) decides which checkpoint is the best.
     """
 
+    on_start: Callable[[int], None] | None = None
     on_step: OnStep | None = None
     should_stop: Callable[[], bool] | None = None
     validate: Callable[[int], float] | None = None
@@ -123,7 +124,7 @@ class _Trainer:
         self.average = [p.detach().clone() for p in self.tensors] if run.ema else []
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=run.precision == "fp16")
         self.done = self.samples = self.failures = 0
-        self.saved, self.whole = -1, True
+        self.saved, self.whole = 0, True
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint. Raises ResumeError where it is of another network."""
@@ -148,7 +149,11 @@ class _Trainer:
 
     def train(self) -> bool:
         """Step until the end; False where the run was stopped before it."""
+        if self.watch.on_start:
+            self.watch.on_start(self.done)
         try:
+            if self.done and self.processes.told(self._unseen()):
+                self._look()
             while self.done < self.run.steps:
                 if not self._step():
                     return False
@@ -226,17 +231,32 @@ class _Trainer:
             raise NonFiniteError(f"{reason}{many}: look at these samples, lower optimizer.rate, or use bf16 or fp32.")
         log.warning("%s; the step was left out.", reason)
 
+    def _unseen(self) -> bool:
+        """Whether the run was stopped after a step whose validation was not finished."""
+        manifest = self.store.manifest(self.done)
+        return self._is_due() and manifest is not None and manifest.score is None
+
+    def _is_due(self) -> bool:
+        return bool(self.watch.validate) and (self.done % max(1, self.watch.every) == 0 or self.done == self.run.steps)
+
     def _look(self) -> None:
-        """Validate and save where it is time for it."""
-        score = None
-        if self.watch.validate and (self.done % max(1, self.watch.every) == 0 or self.done == self.run.steps):
-            before = self.store.best_score() if self.processes.main else None
-            with self._averaged():
-                score = self.processes.told(self.watch.validate(self.done) if self.processes.main else None)
-            if self.done % self.run.save_every and self.processes.main and (before is None or score > before):
-                self.save(score)
-        if self.done % self.run.save_every == 0 or self.done == self.run.steps:
+        """Validate where it is time for it, and save where it is time for it or the step is the best so far."""
+        score = self._score() if self._is_due() else None
+        best = self.store.best_score() if score is not None and self.processes.main else None
+        if self.done % self.run.save_every == 0 or self.done == self.run.steps or (score is not None and (best is None or score > best)):
             self.save(score)
+
+    def _score(self) -> float:
+        """The main process's validation, with the averaged weights. Raises Stopped on all where it was stopped."""
+        score: float | None = None
+        with self._averaged():
+            if self.processes.main and self.watch.validate:
+                with suppress(Stopped):
+                    score = self.watch.validate(self.done)
+            score = self.processes.told(score)
+        if score is None:
+            raise Stopped
+        return score
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

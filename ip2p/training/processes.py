@@ -1,6 +1,7 @@
 """The processes of a run: one alone, or those that `accelerate launch` started."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,15 @@ class Processes:
         dist.all_gather_object(values, value)
         return values
 
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The main process goes through first, the others when it is done."""
+        if not self.main:
+            self.told(None)
+        yield
+        if self.main:
+            self.told(None)
+
     def told(self, value: Any) -> Any:
         """The main process's value; others wait for it."""
         return self.gather(value)[0]
@@ -67,15 +77,15 @@ def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     return out
 
 
-def start(device: str = "auto") -> Processes:
+def start(device: str | torch.device = "auto") -> Processes:
     """This process alone on a device, or its place among those that were launched. Raises ConfigError where accelerate is missing."""
     if not dist.is_available() or not dist.is_torchelastic_launched():
-        return Processes(device=pick_device(device))
+        return Processes(device=device if isinstance(device, torch.device) else pick_device(device))
     try:
         from accelerate import PartialState
     except ImportError as error:
         raise ConfigError("Training on several processes needs accelerate: `pip install accelerate`.") from error
-    state = PartialState(cpu=device == "cpu")
+    state = PartialState(cpu=str(device) == "cpu")
     return Processes(state.process_index, state.num_processes, state.device)
 
 

@@ -1,0 +1,110 @@
+# ruff: noqa: T201 - a command speaks to its user
+"""``python -m ip2p train --config run.yaml [--out DIR] [--preset NAME] [--set KEY=VALUE ...]``, alone or on several processes with
+`accelerate launch -m ip2p train ...`."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import TrainConfig, load
+from .presets import PRESETS
+
+if TYPE_CHECKING:
+    from .run import Event, Trained
+
+STOPPED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``train``."""
+    add = parser.add_argument
+    add("--config", type=Path, required=True, metavar="FILE", help="settings: a .yaml, .toml or .json file")
+    add("--out", type=Path, metavar="DIR", help="the run's folder (default: as the config, without its ending); what is there is continued")
+    add(
+        "--preset",
+        default="",
+        choices=list(PRESETS),
+        help="settings below those of the file: GB of the card's memory, small, or the paper's",
+    )
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="a setting over the file's, such as run.steps=1000")
+    add("--device", default="auto", help="auto (default), cpu, cuda or mps")
+    add("--threads", type=int, default=0, help="processor threads to use (0: torch's own choice)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; returns 0, or 130 where it was stopped. Raises ValueError with one sentence for what the user can mend."""
+    config = load(options.config, options.preset, options.changes)
+    out = options.out or options.config.with_suffix("")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: name a folder with --out.")
+    import torch
+
+    from . import processes
+    from . import run as runs
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    main = processes.start(options.device).main
+    if not main:
+        logging.getLogger("ip2p").setLevel(logging.ERROR)  # what the main process says is enough
+    base = runs.read_base(config)
+    with _bar(config, main) as show, _stopping() as should_stop:
+        trained = runs.train(config, out, base, device=options.device, on_event=show, should_stop=should_stop)
+    if main:
+        _told(trained, config)
+    return 0 if trained.finished else STOPPED
+
+
+@contextmanager
+def _bar(config: TrainConfig, shown: bool) -> "Iterator[Callable[[Event], None]]":
+    """A bar of progress on stderr, with the loss, the rate, and the time that is left."""
+    from tqdm import tqdm
+
+    with tqdm(total=config.run.steps, unit="step", disable=None if shown else True) as bar:
+
+        def show(event: "Event") -> None:
+            bar.initial = bar.initial or event.step - 1
+            bar.n = event.step
+            bar.set_postfix_str(f"loss {event.loss:.4f}, rate {event.rate:.2e}, {event.images_per_s:.1f} images/s", refresh=False)
+            bar.update(0)
+            if event.validated:
+                means = {name: value for name, value in event.validated.numbers.items() if " " not in name}
+                tqdm.write(f"step {event.step}: {', '.join(f'{name} {value:.3f}' for name, value in means.items())}", file=sys.stderr)
+
+        yield show
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C, or a polite kill, asks the run to save and stop; the second ends it at once."""
+    asked = False
+
+    def ask(number: int, _: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(number, before[signal.Signals(number)])
+        print("\nSaving a checkpoint; once more ends at once.", file=sys.stderr)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _told(trained: "Trained", config: TrainConfig) -> None:
+    """Where everything is, and how to go on."""
+    for path in trained.files:
+        print(path)
+    print(f"{trained.folder}: {trained.step} of {config.run.steps} steps done", file=sys.stderr)
+    if not trained.finished:
+        print("The same command again goes on from here.", file=sys.stderr)
