@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MODELS = {
+    "export": "a training run or a model as one file, a diffusers folder, a LoRA or a delta",
+    "merge": "a custom Stable Diffusion model as an editor: custom + (editor - base), or custom + a LoRA or delta",
+}
 MEASURING = {
     "evaluate": "edit a data set with many settings and measure it: lines, a table and a plot",
     "compare": "one picture and several editors, or any pictures, on one sheet with numbers",
@@ -68,6 +72,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
         add_arguments(small)
         small.set_defaults(run=run)
+    for name, told in MODELS.items():
+        handling = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        if command == name:
+            from .model_cli import add_arguments as add_handling
+
+            add_handling(name, handling)
+    train = commands.add_parser("train", help="train an editor from pairs of pictures with instructions, or one further")
+    if command == "train":
+        from .training.cli import add_arguments as add_training
+
+        add_training(train)
     for name, told in MEASURING.items():
         measuring = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         if command == name:
