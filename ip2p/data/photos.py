@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from .example import DataError, Dataset, Example
 from .photo_files import Photo, held_out_photos, read_photos
 
 SIZE = 256
-KEPT = 8
-"""Photos whose answers are kept in memory, about 60 MB each at 256 pixels."""
+KEPT = 4
+"""Photos whose answers are kept in memory, up to 200 MB each at 256 pixels."""
 ROOT = Path(__file__).resolve().parents[2]
 FREE_PHOTOS = (
     *sorted((ROOT / "tests" / "photos").glob("*.jpg")),
@@ -60,12 +60,27 @@ SAID = {
 """What the right answer of each kind shows; the photo's own caption, where it has one, takes the place of {}."""
 
 
+def kinds_in(kind: str) -> tuple[str, ...]:
+    """The single kinds of a kind's name: "night" is one, "snow+night" a pair of `photo_operators.PAIRS`."""
+    return tuple(kind.split("+"))
+
+
+@cache
+def rivals(kind: str) -> tuple[str, ...]:
+    """The kinds from whose answers the one of `kind` is told: every single one, and for a pair every pair that shares one of its kinds."""
+    from ..worlds.photo_operators import KINDS, PAIRS
+
+    asked = set(kinds_in(kind))
+    return KINDS if len(asked) == 1 else (*KINDS, *("+".join(pair) for pair in PAIRS if asked & set(pair)))
+
+
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A photo fitted to `size`, with the right answer of every kind of edit, and the judge that tells them apart."""
+    """A photo fitted to `size`, with the right answers of the kinds of edit, and the judge that tells them apart."""
 
     photo: Photo
     size: int
+    _made: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     @cached_property
     def source(self) -> np.ndarray:
@@ -73,46 +88,51 @@ class Answers:
         original = pictures.from_pil(self.photo.open())
         return fit.apply(original, fit.plan(original.shape[2], original.shape[1], self.size, "exact", 64))[0].numpy().astype(np.float32)
 
-    @cached_property
-    def all(self) -> dict[str, np.ndarray]:
-        """The right answer of every kind, "unchanged" among them."""
-        from ..worlds.photo_operators import KINDS, apply
+    def of(self, kind: str) -> np.ndarray:
+        """The right answer of a kind or pair, as large as the source."""
+        from ..worlds.photo_operators import apply_all
 
-        return {kind: apply(kind, self.source) for kind in KINDS}
+        return apply_all(kinds_in(kind), self.source)
 
-    @cached_property
-    def _features(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _features(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         from ..metrics.colour_edge import features
 
-        return {kind: features(answer) for kind, answer in self.all.items()}
+        if kind not in self._made:
+            colours, edges = features(self.of(kind))
+            self._made[kind] = colours.astype(np.float32), edges.astype(np.float32)
+        return self._made[kind]
 
-    def nearest(self, result: np.ndarray) -> str:
-        """The kind whose right answer is nearest to a result of the source's size, by colours and edges."""
+    def nearest(self, result: np.ndarray, asked: str = "unchanged") -> str:
+        """That one of the rivals of `asked` whose right answer is nearest to a result of the source's size, by colours and edges."""
         from ..metrics.colour_edge import between, features
 
         found = features(result)
-        return min(self._features, key=lambda kind: between(found, self._features[kind]))
+        return min(rivals(asked), key=lambda kind: between(found, self._features(kind)))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=KEPT)
 def answers_of(photo: Photo, size: int = SIZE) -> Answers:
-    """The answers of a photo; those of the last eight are kept."""
+    """The answers of a photo; those of the last few are kept."""
     return Answers(photo, size)
 
 
 def held_out_instruction(kind: str, name: str) -> str:
-    """An instruction for the kind that training never read, another for every photo."""
+    """An instruction for the kind or pair that training never read, another for every photo."""
+    from ..worlds.asking import ask_two_held_out
     from ..worlds.phrasings import phrasings
 
+    chance, kinds = np.random.default_rng([*name.encode(), len(kind), *kind.encode()]), kinds_in(kind)
+    if len(kinds) == 2:
+        return ask_two_held_out(*kinds, chance)
     options = phrasings()[kind].held_out
-    return options[int(np.random.default_rng([*name.encode(), len(kind), *kind.encode()]).integers(len(options)))]
+    return options[int(chance.integers(len(options)))]
 
 
 def example_of(photo: Photo, kind: str, size: int = SIZE) -> Example:
-    """One edit of one photo; right where the result is nearer to the asked kind's answer than to any other's."""
+    """One edit of one photo, by a kind or pair; right where the result is nearer to its answer than to all its rivals'."""
 
     def judged(result: Tensor) -> Mapping[str, float]:
-        return {"right": float(answers_of(photo, size).nearest(result.detach().float().cpu().numpy()) == kind)}
+        return {"right": float(answers_of(photo, size).nearest(result.detach().float().cpu().numpy(), kind) == kind)}
 
     shown = photo.captions[0].strip(" .").lower() if photo.captions else "something"
     return Example(
@@ -120,11 +140,17 @@ def example_of(photo: Photo, kind: str, size: int = SIZE) -> Example:
         instruction=held_out_instruction(kind, photo.name),
         image=lambda: torch.from_numpy(answers_of(photo, size).source),
         caption=SAID["unchanged"].format(shown),
-        edited_caption=SAID.get(kind, "{}").format(shown),
-        edited=lambda: torch.from_numpy(answers_of(photo, size).all[kind]),
+        edited_caption=_said(kind, shown),
+        edited=lambda: torch.from_numpy(answers_of(photo, size).of(kind)),
         kind=kind,
         judge=judged,
     )
+
+
+def _said(kind: str, shown: str) -> str:
+    for one in kinds_in(kind):
+        shown = SAID[one].format(shown.removeprefix("a photo of "))
+    return shown
 
 
 def photos_from(place: Path | None) -> list[Photo]:
@@ -140,7 +166,10 @@ def photos_from(place: Path | None) -> list[Photo]:
 
 
 def open_photos(place: Path | None = None, kinds: Sequence[str] = (), count: int = 0, size: int = 0) -> Dataset:
-    """Every kind of edit of every photo, both in turn, so that the first `count` edits (0: all) are of many kinds and many photos."""
+    """Every kind of edit of every photo, both in turn, so that the first `count` edits (0: all) are of many kinds and many photos.
+
+    `kinds` may name other ones than all single kinds, pairs among them ("snow+night").
+    """
     from ..worlds.photo_operators import KINDS
 
     photos, kinds = photos_from(place), tuple(kinds) or KINDS
