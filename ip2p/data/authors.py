@@ -3,6 +3,7 @@
 `seeds.json` is a list of [folder name, [seed, ...]]. Without it the folders are listed, and each one's pairs when it is asked for.
 """
 
+import itertools
 import json
 import os
 from dataclasses import dataclass
@@ -72,8 +73,8 @@ class _Index:
     @classmethod
     def of(cls, seeds: dict[str, list[int]]) -> "_Index":
         names = sorted(seeds)
-        starts = np.cumsum([0, *(len(seeds[name]) for name in names)])
-        numbers = np.fromiter((seed for name in names for seed in seeds[name]), dtype=np.int64)
+        starts = np.cumsum([0, *map(len, map(seeds.__getitem__, names))])
+        numbers = np.fromiter(itertools.chain.from_iterable(map(seeds.__getitem__, names)), dtype=np.uint64)
         return cls(np.array([os.fsencode(name) for name in names], dtype=bytes), starts, numbers)
 
     def __len__(self) -> int:
@@ -99,9 +100,8 @@ def _listed(path: Path, there: list[str], skipped: list[str]) -> _Index:
     missing: list[str] = []
     for number, row in enumerate(rows):
         try:
-            name, numbers = str(row[0]), [int(seed) for seed in row[1]]
-            np.array(numbers, dtype=np.int64)
-        except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+            name, numbers = str(row[0]), list(map(int, row[1]))
+        except (TypeError, ValueError, IndexError, KeyError):
             skipped.append(f"{path.name}, entry {number}, is no [folder, [seeds]]: mend it.")
             continue
         if name not in present:
@@ -109,11 +109,14 @@ def _listed(path: Path, there: list[str], skipped: list[str]) -> _Index:
         elif not numbers:
             skipped.append(f"{path.name}, entry {number}, lists no seeds for {name}: make its pictures, or take it out.")
         else:
-            seeds[name] = sorted({*seeds.get(name, ()), *numbers})
+            seeds[name] = numbers if name not in seeds else sorted({*seeds[name], *numbers})
     if missing:
         named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
         skipped.insert(0, f"{path.name} lists {len(missing)} folders that are not there ({named}): unpack the data again.")
-    return _Index.of(seeds)
+    try:
+        return _Index.of(seeds)
+    except OverflowError as error:
+        raise DataError(f"{path.name} has a seed below 0 or above {2**64 - 1}: mend it.") from error
 
 
 def _found(place: Path) -> list[int]:

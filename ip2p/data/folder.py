@@ -10,12 +10,12 @@ from .opening import PICTURES, mask_file, picture_file
 
 METADATA = "metadata.jsonl"
 NAMES = {
-    "image": ("image", "file_name", "source", "input", "original", "input_image"),
-    "instruction": ("instruction", "edit", "edit_prompt", "prompt"),
-    "edited": ("edited", "edited_image", "target", "output", "edited_file_name"),
+    "image": ("image", "file_name", "source", "input", "original", "input_image", "original_image", "source_image", "source_img", "before"),
+    "instruction": ("instruction", "edit", "edit_prompt", "edit_instruction", "prompt"),
+    "edited": ("edited", "edited_image", "target", "output", "edited_file_name", "output_image", "target_image", "target_img", "after"),
     "mask": ("mask",),
-    "caption": ("caption", "input_caption", "source_caption"),
-    "edited_caption": ("edited_caption", "output_caption", "target_caption"),
+    "caption": ("caption", "input_caption", "source_caption", "original_prompt"),
+    "edited_caption": ("edited_caption", "output_caption", "target_caption", "edited_prompt"),
     "kind": ("kind", "task", "category"),
     "id": ("id",),
 }

@@ -62,13 +62,11 @@ def _worded(task: "Task", rng: np.random.Generator) -> str:
 
 
 def open_photo_pairs(place: str, split: str = "train", size: int = 0) -> PairSet:
-    """Every kind of edit of every photo of a folder or tar, made at a short side of `size` pixels (0: 256).
+    """Every kind of edit of every photo of a folder or tar, and every pair of kinds, made at a short side of `size` pixels (0: 256).
 
     "train" are the photos and wordings that may be trained on, "val" and "test" the held-out ones of both, with their judge; "all" are
     all photos in training's words. Raises DataError.
     """
-    from ..worlds.photo_operators import KINDS
-
     if not place.strip():
         raise DataError("No folder of photos to train on is named: write photos:FOLDER.")
     found, damaged = find_photos(place)
@@ -76,17 +74,34 @@ def open_photo_pairs(place: str, split: str = "train", size: int = 0) -> PairSet
     photos = [photo for photo in found if split == "all" or held_out(photo.name) == held]
     if not photos:
         raise DataError(f"{place} has no photos for the {split} part ({HELD_OUT:.0%} of all photos are held out): add more photos.")
-    side, words = size or SIZE, _Words(photos)
+    side, words, edits = size or SIZE, _Words(photos), _held_out_edits() if held else _edits()
 
     def group(number: int) -> Lazily:
         stored = photos[number]
-        return Lazily(len(KINDS), lambda kind: _judged(stored, KINDS[kind], side) if held else _edit(stored, KINDS[kind], side, words))
+        return Lazily(len(edits), lambda pair: _judged(stored, edits[pair], side) if held else _edit(stored, edits[pair], side, words))
 
     def key(number: int, pair: int) -> str:
-        return f"{photos[number].key}|{KINDS[pair]}|{side}|{OPERATORS}"
+        return f"{photos[number].key}|{named(edits[pair])}|{side}|{OPERATORS}"
 
-    name = f"photos:{Path(place).name} at {side} px"
-    return PairSet(name, len(photos), group, key, tuple(damaged))
+    return PairSet(f"photos:{Path(place).name} at {side} px", len(photos), group, key, tuple(damaged))
+
+
+def _edits() -> tuple[tuple[str, ...], ...]:
+    """What may be done to a photo: single kinds, each several times, so that they are about as often as pairs of kinds."""
+    from ..worlds.photo_operators import KINDS, PAIRS
+
+    return (*((kind,) for kind in KINDS for _ in range(max(1, len(PAIRS) // len(KINDS)))), *PAIRS)
+
+
+def _held_out_edits() -> tuple[tuple[str, ...], ...]:
+    from ..worlds.photo_operators import KINDS
+
+    return tuple((kind,) for kind in KINDS)
+
+
+def named(kinds: Sequence[str]) -> str:
+    """How one or two kinds at once are called."""
+    return " + ".join(kinds)
 
 
 class _Words:
@@ -102,32 +117,32 @@ class _Words:
         some = self.photos[:: max(1, len(self.photos) // DESCRIBED)]
         return neutral([caption for photo in some if photo.text for caption in photo.read().captions])
 
-    def ask(self, kind: str, rng: np.random.Generator) -> str:
-        """Any wording for a kind of edit."""
-        from ..worlds.asking import ask
+    def ask(self, kinds: Sequence[str], rng: np.random.Generator) -> str:
+        """Any wording for one kind of edit or two."""
+        from ..worlds.asking import ask, ask_two
 
-        return ask(kind, rng, self.captions)
+        return ask_two(kinds[0], kinds[1], rng, self.captions) if len(kinds) == 2 else ask(kinds[0], rng, self.captions)
 
 
-def _edit(stored: StoredPhoto, kind: str, side: int, words: _Words) -> Example:
-    from ..worlds.photo_operators import apply
+def _edit(stored: StoredPhoto, kinds: Sequence[str], side: int, words: _Words) -> Example:
+    from ..worlds.photo_operators import apply_all
 
-    source = once(lambda: _sized(stored.read(), side))
+    source, kind = once(lambda: _sized(stored.read(), side)), named(kinds)
     usual = np.random.default_rng([*stored.name.encode("utf-8", "replace"), *kind.encode()])
     return Example(
         id=f"{stored.name}-{kind}",
-        instruction=words.ask(kind, usual),
+        instruction=words.ask(kinds, usual),
         image=source,
-        edited=lambda: torch.from_numpy(apply(kind, source().numpy())),
+        edited=lambda: torch.from_numpy(apply_all(kinds, source().numpy())),
         kind=kind,
-        ask=lambda rng: words.ask(kind, rng),
+        ask=lambda rng: words.ask(kinds, rng),
     )
 
 
-def _judged(stored: StoredPhoto, kind: str, side: int) -> Example:
+def _judged(stored: StoredPhoto, kinds: Sequence[str], side: int) -> Example:
     from .photos import example_of
 
-    return example_of(stored.read(), kind, side)
+    return example_of(stored.read(), kinds[0], side)
 
 
 def _sized(photo: Photo, side: int) -> Tensor:

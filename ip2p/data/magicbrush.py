@@ -17,7 +17,8 @@ from torch import Tensor
 from ..pictures import from_pil
 from .example import DataError, Dataset, Example, Open
 from .folder import leave_out
-from .opening import decoded, file_image, grey_mask, limited, picture_file, same_size
+from .opening import decoded, file_image, file_key, grey_mask, limited, picture_file, same_size
+from .pairs import Lazily, PairSet
 from .parquet import Rows, column_names
 
 BENCHMARK, SESSIONS = "magicbrush", "magicbrush_sessions"
@@ -54,6 +55,26 @@ def sessions(folder: Path, size: int = 0, skip: bool = False) -> Dataset:
         return replace(last, id=name, kind=kind, image=first.image, caption=first.caption, mask=None, before=tuple(before))
 
     return Dataset(f"{turns.name}, sessions", len(names), make, SESSIONS, turns.skipped)
+
+
+def pairs(folder: Path) -> PairSet:
+    """The turns of each picture of the unpacked layout as a group of a training set. Raises DataError."""
+    turns = opened(folder, skip=True)
+    groups: dict[str, list[int]] = {}
+    for number, turn in enumerate(turns):
+        groups.setdefault(turn.id.split("-")[0], []).append(number)
+    names = sorted(groups)
+
+    def group(number: int) -> Lazily:
+        found = groups[names[number]]
+        return Lazily(len(found), lambda pair: turns[found[pair]])
+
+    def key(number: int, pair: int) -> str:
+        home = _home(folder) or folder
+        files = sorted((home / "images" / names[number]).iterdir())
+        return f"{home}|{turns[groups[names[number]][pair]].id}|{file_key(*files)}"
+
+    return PairSet(turns.name, len(names), group, key, turns.skipped)
 
 
 def _home(folder: Path) -> Path | None:

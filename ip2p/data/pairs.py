@@ -88,8 +88,8 @@ def open_pairs(spec: str, split: str = "train", size: int = 0, cache: Path | Non
     A folder (the authors' layout with `seeds.json`; webdataset shards; Parquet files as the hub has them; MagicBrush; a plain one with
     `metadata.jsonl` or pictures that belong together by name), a single .tar or .parquet file, "world" or "world:recolour,add"
     (procedural scenes), "photos:FOLDER" (formulas on photos). Several, with weights: "0.6*photos:FOLDER + 0.4*world". `split` is "train",
-    "val", "test" or "all". Pictures of files are as they are; `size` is the short side in pixels of those made by program (0: 256). `cache` is a folder for
-    indices that can't be written beside the data. Raises DataError.
+    "val", "test" or "all". Pictures of files are as they are; `size` is the short side in pixels of those made by program (0: 256).
+    `cache` is a folder for indices that can't be written beside the data. Raises DataError.
     """
     if split not in SPLITS:
         raise DataError(f"The split {split!r} is unknown: use {', '.join(SPLITS)}.")
@@ -123,18 +123,24 @@ def _opened(spec: str, split: str, size: int, cache: Path | None) -> PairSet:
     place = Path(spec).expanduser()
     if not place.exists():
         raise DataError(f"There is no data at {place}: name a folder, world, or photos:FOLDER.")
-    return divided(_place(place, cache), split)
+    return _stored(place, split, cache)
 
 
-def _place(place: Path, cache: Path | None) -> PairSet:
-    """The whole set of a folder or file, by its layout."""
-    from . import authors, plain
+def _stored(place: Path, split: str, cache: Path | None) -> PairSet:
+    """The set of a folder or file, by its layout."""
+    from . import authors, magicbrush, plain, tables, webdataset
 
-    if authors.fits(place):
-        return authors.opened(place)
+    if (place / authors.SEEDS).is_file():
+        return divided(authors.opened(place), split)
+    if shards := [place] if place.suffix.lower() == ".tar" else sorted(place.glob("*.tar")):
+        return divided(webdataset.opened(shards, cache), split)
+    if files := tables.files_of(place):
+        return tables.opened(files, split, cache)
     if not place.is_dir():
-        raise DataError(f"{place} is no folder: name a folder.")
-    return plain.opened(place)
+        raise DataError(f"{place} is no folder, .tar or .parquet file: name one that is.")
+    if magicbrush.fits(place):
+        return divided(magicbrush.pairs(place), split)
+    return divided((authors if authors.fits(place) else plain).opened(place), split)
 
 
 def divided(pairs: PairSet, split: str) -> PairSet:

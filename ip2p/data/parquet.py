@@ -1,14 +1,20 @@
 """Rows of Parquet files, as the Hugging Face hub stores data sets: the texts at once, each picture only when it is opened."""
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .example import DataError
 
 log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+"""A reader walks through its file for one thread at a time."""
 
 
 class Rows:
@@ -34,7 +40,8 @@ class Rows:
 
     def data(self, row: int, column: str) -> bytes:
         """The encoded picture of a row. Raises DataError where there is none."""
-        value = _reader(self.path, self.path.stat().st_mtime_ns, tuple(self.pictures)).row(row).get(column)
+        with _lock:
+            value = _reader(self.path, self.path.stat().st_mtime_ns, tuple(self.pictures)).row(row).get(column)
         found = value.get("bytes") if isinstance(value, dict) else value
         if not found:
             raise DataError(f"{self.path.name}, row {row}, has no picture in {column!r}: download the file again, or skip the row.")
@@ -73,6 +80,15 @@ class _Reader:
 def column_names(path: Path) -> list[str]:
     """The names of a file's columns. Raises DataError."""
     return list(_opened(path).schema_arrow.names)
+
+
+def texts_of(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """The values of light columns, one array of objects each. Raises DataError."""
+    try:
+        table = _opened(path).read(columns=list(columns))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in columns}
 
 
 @lru_cache(maxsize=2)

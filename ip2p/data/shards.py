@@ -6,6 +6,9 @@ from pathlib import Path
 
 from .example import DataError
 
+BLOCK = 512
+"""Bytes; a whole tar ends with two empty blocks."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -19,15 +22,18 @@ class Member:
 def members(path: Path) -> tuple[list[Member], str]:
     """The files whose data is all there, and why that is not all of the tar ("" if it is). Raises DataError for what is no tar."""
     found: list[Member] = []
-    end = path.stat().st_size
+    there, last = path.stat().st_size, 0
     try:
         with tarfile.open(path, "r:", errors="surrogateescape") as tar:
             for member in tar:
-                if member.isreg() and member.offset_data + member.size <= end:
-                    found.append(Member(member.name, member.offset_data, member.size))
-                elif member.isreg():
-                    raise tarfile.ReadError("it ends within a file")
                 tar.members = []  # type: ignore[attr-defined] # otherwise every head stays in memory
+                last = member.offset_data + (member.size if member.isreg() else 0)
+                if last > there:
+                    raise tarfile.ReadError("it ends within a file")
+                if member.isreg():
+                    found.append(Member(member.name, member.offset_data, member.size))
+        if last + BLOCK > there:
+            raise tarfile.ReadError("it lacks its end")
     except (tarfile.TarError, OSError, EOFError) as error:
         if not found:
             raise DataError(f"{path.name} is no readable tar file ({error}): download it again, or make it with plain `tar`.") from error
