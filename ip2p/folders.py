@@ -117,7 +117,7 @@ def _settings(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _noise(folder: Path) -> State:
-    """What single files say by the presence of a name, from the folder's scheduler: v-prediction, zero terminal SNR, CosXL's noise range."""
+    """What single files say by a name's presence, from the folder's scheduler: v-prediction, zero terminal SNR, CosXL's noise range."""
     config = _config(folder / "scheduler")
     marks = {"v_pred": config.get("prediction_type") == "v_prediction", "ztsnr": bool(config.get("rescale_betas_zero_snr"))}
     if marks["v_pred"] and str(config.get("_class_name", "")).startswith("EDM"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import changes, checkpoint
+from .. import changes, checkpoint, one_pass
 from ..changes import Change
 from ..checkpoint import Checkpoint
 from ..files import CheckpointError, State, write_tensors
@@ -23,7 +23,7 @@ from .trainable import Trainable
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp16": torch.float16, "fp32": torch.float32}
-NAME = "editor"
+NAMES = {"ldm": "editor.safetensors", "diffusers": "editor", "lora": "editor_lora.safetensors", "delta": "editor_delta.safetensors"}
 
 
 def write(trainable: Trainable, average: Sequence[Tensor] | None, config: ExportConfig, folder: Path) -> list[Path]:
@@ -31,21 +31,40 @@ def write(trainable: Trainable, average: Sequence[Tensor] | None, config: Export
 
     ``average`` are the averaged parameters, in the order of the trainable's; without them the raw ones are written.
     """
-    one = "raw" if config.weights == "raw" else "ema"
-    written = []
-    for form in config.formats:
-        path = folder / (NAME if form == "diffusers" else f"{NAME}.safetensors" if form == "ldm" else f"{NAME}_{form}.safetensors")
-        if form == "ldm":
-            write_ldm(path, model(trainable, average, config.weights), config.precision)
-        elif form == "diffusers":
-            write_diffusers(path, model(trainable, average, one), config.precision)
-        elif form == "lora":
-            write_lora(path, trainable, average if one == "ema" else None, config.precision)
-        else:
-            write_delta(path, model(trainable, average, one), trainable.base, config.precision)
+    places = [folder / NAMES[form] for form in config.formats]
+    for form, path in zip(config.formats, places, strict=True):
+        write_form(path, form, trainable, average, config.weights, config.precision)
         log.info("wrote %s", path)
-        written.append(path)
-    return written
+    return places
+
+
+def write_form(
+    path: Path, form: str, trainable: Trainable, average: Sequence[Tensor] | None = None, weights: str = "ema", precision: str = "fp16"
+) -> None:
+    """Write one form: "ldm", "diffusers", "lora" or "delta". Only the first can hold "both" sets of weights, the others then take EMA."""
+    one = "raw" if weights == "raw" else "ema"
+    if form == "ldm":
+        write_ldm(path, model(trainable, average, weights), precision)
+    elif form == "diffusers":
+        write_diffusers(path, model(trainable, average, one), precision)
+    elif form == "lora":
+        write_lora(path, trainable, average if one == "ema" else None, precision)
+    else:
+        write_delta(path, model(trainable, average, one), trainable.base, precision)
+
+
+def of_run(folder: Path, path: Path, form: str = "ldm", weights: str = "ema", precision: str = "fp16", which: str | int = "last") -> None:
+    """Write a training run as its checkpoint has it ("last", "best" or a step); one that distilled guidance gives its adapter, whatever
+    the form. Raises ValueError."""
+    from . import distil, run
+    from .config import load
+
+    trained = run.open_run(folder, which)
+    average = None if weights == "raw" else trained.average
+    if load(folder / run.CONFIG).objective.kind == "distil":
+        one_pass.write(path, distil.adapter(trained.trainable, average), trained.trainable.base.state)
+    else:
+        write_form(path, form, trained.trainable, average, weights, precision)
 
 
 def model(trainable: Trainable, average: Sequence[Tensor] | None = None, weights: str = "ema") -> Checkpoint:
