@@ -6,6 +6,7 @@ import argparse
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,11 @@ from .presets import PRESETS
 if TYPE_CHECKING:
     from .run import Event, Trained
 
+log = logging.getLogger(__name__)
+
 STOPPED = 130
+TELL_EVERY = 30.0
+"""Seconds between two lines where there is no bar."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,19 +68,25 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _bar(config: TrainConfig, shown: bool) -> "Iterator[Callable[[Event], None]]":
-    """A bar of progress on stderr, with the loss, the rate, and the time that is left."""
+    """A bar of progress on stderr, with the loss, the rate and the time that is left; a line now and then where stderr is a file."""
     from tqdm import tqdm
 
+    told = 0.0
     with tqdm(total=config.run.steps, unit="step", disable=None if shown else True) as bar:
 
         def show(event: "Event") -> None:
-            bar.initial = bar.initial or event.step - 1
-            bar.n = event.step
-            bar.set_postfix_str(f"loss {event.loss:.4f}, rate {event.rate:.2e}, {event.images_per_s:.1f} images/s", refresh=False)
-            bar.update(0)
+            nonlocal told
+            numbers = f"loss {event.loss:.4f}, rate {event.rate:.2e}, {event.images_per_s:.1f} images/s"
             if event.validated:
-                means = {name: value for name, value in event.validated.numbers.items() if " " not in name}
-                tqdm.write(f"step {event.step}: {', '.join(f'{name} {value:.3f}' for name, value in means.items())}", file=sys.stderr)
+                means = [f"{name} {value:.3f}" for name, value in event.validated.numbers.items() if " " not in name]
+                tqdm.write(f"step {event.step}: {', '.join(means)}", file=sys.stderr)
+            elif not bar.disable:
+                bar.initial = bar.initial or event.step - 1
+                bar.set_postfix_str(numbers, refresh=False)
+                bar.update(event.step - bar.n)
+            elif time.monotonic() - told > TELL_EVERY or event.step == event.steps:
+                told = time.monotonic()
+                log.info("step %d of %d: %s, %s left", event.step, event.steps, numbers, tqdm.format_interval(event.seconds_left))
 
         yield show
 
