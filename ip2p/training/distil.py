@@ -1,9 +1,10 @@
-"""Guidance distillation (Meng et al. 2023, section 3.1, for the paper's two scales): one pass learns to say what equation 3 says.
+"""The objective "distil", guidance distillation (Meng et al. 2023, section 3.1): one pass learns to say what equation 3 says.
 
 The editor is frozen. What learns is a LoRA and an embedding of the two scales (`one_pass.ScaleEmbedding`); with these switched off, the
 network is its own teacher.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,15 +16,22 @@ from torch import Tensor
 
 from .. import changes, one_pass
 from ..checkpoint import UNET, Checkpoint, check_editor
+from ..data.pairs import PairSet
+from ..edit import Editor
 from ..noising import add_noise
 from ..one_pass import OnePass, ScaleEmbedding
 from ..sigmas import alphas_cumprod
 from . import lora
+from .batches import pairs_of
 from .config import DistilConfig, TrainConfig
+from .kinds import Place
 from .objective import EPSILON, Batch, target_latent
 from .trainable import Trainable
 from .trainable import prepare as prepare_lora
 
+log = logging.getLogger(__name__)
+
+NAME = "one_pass.safetensors"
 EMBEDDING = "class_embedding."
 """Where diffusers' UNet has room for an embedding that is added to the time's."""
 LEVELS = 4096
@@ -49,14 +57,24 @@ def prepare(base: Checkpoint, config: TrainConfig, device: torch.device | str = 
     return replace(made, parameters=named)
 
 
-def losses(trainable: Trainable, batch: Batch, config: DistilConfig) -> Tensor:
+def pairs(base: Checkpoint, config: TrainConfig, place: Place) -> PairSet:
+    """What is learnt from. Raises DataError."""
+    return pairs_of(config.data, place.cache)
+
+
+def editor(plain: Editor) -> Editor:
+    """What validation edits with: it makes one pass where its network has an adapter."""
+    return plain
+
+
+def losses(trainable: Trainable, batch: Batch, config: TrainConfig) -> Tensor:
     """The mean squared difference (B,), float32, of one pass to equation 3 with the frozen editor's three, at scales of the sample's own.
 
     It is weighed by the noise's sigma and divided by the text scale, so that no part of sampling and no scale outweighs the others: the
     difference to be learnt grows with the scale, and in the latent also with sigma.
     """
     draws = batch.draws
-    scales = scales_of(draws.r, config)
+    scales = scales_of(draws.r, config.distil)
     noisy = add_noise(target_latent(batch), draws.noise, draws.t)
     goal = guided(trainable, noisy, draws.t, batch, scales)
     said = trainable.unet(torch.cat([noisy, batch.image], dim=1), draws.t, batch.text, class_labels=scales).sample
@@ -122,6 +140,9 @@ def adapter(trainable: Trainable, average: Sequence[Tensor] | None = None) -> On
     return OnePass(change, embedding.eval().requires_grad_(False), one_pass.fingerprint(trainable.base.state))
 
 
-def write(trainable: Trainable, average: Sequence[Tensor] | None, path: Path) -> None:
-    """Write the adapter's file (see `one_pass.write`)."""
-    one_pass.write(path, adapter(trainable, average), trainable.base.state)
+def write(trainable: Trainable, average: Sequence[Tensor], config: TrainConfig, folder: Path) -> list[Path]:
+    """Write the adapter's file (see `one_pass.write`): of the averaged parameters, or of the raw ones where the config asks for these."""
+    path = folder / NAME
+    one_pass.write(path, adapter(trainable, None if config.export.weights == "raw" else average), trainable.base.state)
+    log.info("wrote %s", path)
+    return [path]

@@ -33,7 +33,7 @@ def test_the_loss_is_the_distance_to_equation_3_of_the_frozen_editor():
     trained, batch = adapted(train=True), batch_of(5)
     teacher = tiny.unet(attention=(0, 1))
     noisy, scales = noisy_of(batch), distil.scales_of(batch.draws.r, CONFIG.distil)
-    found = distil.losses(trained, batch, CONFIG.distil)
+    found = distil.losses(trained, batch, CONFIG)
     weights = distil.weight(batch.draws.t)
     with torch.no_grad():
         for row in range(5):
@@ -81,8 +81,8 @@ def test_only_the_adapter_learns_and_it_learns():
     before = {name: tensor.clone() for name, tensor in made.unet.state_dict().items() if name not in names}
     optimizer = torch.optim.AdamW([parameter for _, parameter in made.parameters], lr=5e-3)
     values = []
-    for step in range(40):
-        loss = distil.losses(made, batch_of(8, seed=step % 4), CONFIG.distil).mean()
+    for step in range(30):
+        loss = distil.losses(made, batch_of(6, seed=step % 4), CONFIG).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
