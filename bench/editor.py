@@ -180,17 +180,17 @@ def _conditions(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stored(options: argparse.Namespace) -> dict[tuple[str, str], Row]:
-    """The rows already in the file; it is begun where there is none."""
+    """The rows already in the file; it is begun where there is none. Raises SystemExit for one of another measurement."""
     if not options.rows:
         return {}
     conditions = json.dumps(_conditions(options))
-    if not options.rows.exists():
-        options.rows.parent.mkdir(parents=True, exist_ok=True)
-        options.rows.write_text(conditions + "\n", encoding="utf-8")
-    first, *lines = options.rows.read_text(encoding="utf-8").splitlines()
+    first, *lines = options.rows.read_text(encoding="utf-8").splitlines() if options.rows.exists() else [conditions]
     if first != conditions:
         raise SystemExit(f"{options.rows} has the edits of another model or of other settings ({first}); name another file.")
-    rows = [Row(**json.loads(line)) for line in lines if line.endswith("}")]
+    whole = [line for line in lines if line.endswith("}")]  # the last may have been cut off
+    options.rows.parent.mkdir(parents=True, exist_ok=True)
+    options.rows.write_text("".join(line + "\n" for line in (first, *whole)), encoding="utf-8")
+    rows = [Row(**json.loads(line)) for line in whole]
     return {(row.part, row.id): row for row in rows}
 
 
