@@ -94,14 +94,14 @@ def _edits() -> tuple[tuple[str, ...], ...]:
 
 
 def _held_out_edits() -> tuple[tuple[str, ...], ...]:
-    from ..worlds.photo_operators import KINDS
+    from ..worlds.photo_operators import KINDS, PAIRS
 
-    return tuple((kind,) for kind in KINDS)
+    return (*((kind,) for kind in KINDS), *PAIRS)
 
 
 def named(kinds: Sequence[str]) -> str:
-    """How one or two kinds at once are called."""
-    return " + ".join(kinds)
+    """How one or two kinds at once are called; `photos.kinds_in` takes it apart."""
+    return "+".join(kinds)
 
 
 class _Words:
@@ -142,7 +142,7 @@ def _edit(stored: StoredPhoto, kinds: Sequence[str], side: int, words: _Words) -
 def _judged(stored: StoredPhoto, kinds: Sequence[str], side: int) -> Example:
     from .photos import example_of
 
-    return example_of(stored.read(), kinds[0], side)
+    return example_of(stored.read(), named(kinds), side)
 
 
 def _sized(photo: Photo, side: int) -> Tensor:

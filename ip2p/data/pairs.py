@@ -1,7 +1,7 @@
 """Training sets: groups of edit pairs (those of one prompt), opened only when they are asked for."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test", "all")
 HUNDREDTHS = {"train": (0, 90), "val": (90, 95), "test": (95, 100), "all": (0, 100)}
 """The authors' split over the sorted names of prompts, in hundredths."""
+TRIES = 100
+"""Groups that are tried for one usable pair."""
 
 
 class Group(Protocol):
@@ -67,19 +69,26 @@ class PairSet:
         )
 
     def examples(self, count: int) -> list[Example]:
-        """Up to `count` pairs that are always the same ones: another pair of each next group, so that they are of many prompts and kinds.
+        """Up to `count` pairs, always the same ones, spread over all groups and over the pairs of each, so that they are of many kinds.
 
-        Groups that can't be opened are passed over.
+        Pairs that can't be used are passed over.
         """
-        return [example for example, _ in zip(self._each_group(), range(count), strict=False)]
+        count, groups = min(count, self.length), self.length
+        found = (
+            self._usable(number * self.length // count, (number + 1) * self.length // count, number / count) for number in range(count)
+        )
+        return [example for example in found if example]
 
-    def _each_group(self) -> Iterator[Example]:
-        for number in range(self.length):
+    def _usable(self, start: int, stop: int, place: float) -> Example | None:
+        """The pair at `place`, a fraction, of the first group that can be opened and whose pictures are there."""
+        for number in range(start, min(stop, start + TRIES)):
             try:
                 group = self.group(number)
-                yield group[number % len(group)]
+                self.key(number, pair := int(place * len(group)))
+                return group[pair]
             except DataError as reason:
                 log.warning("%s", reason)
+        return None
 
 
 def open_pairs(spec: str, split: str = "train", size: int = 0, cache: Path | None = None) -> PairSet:

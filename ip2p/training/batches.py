@@ -27,7 +27,6 @@ TRIES = 100
 """So many groups after one another that can't be used end the training."""
 AHEAD = 256
 """Samples that are prepared ahead at most."""
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Batches:
     """Makes the batches of a run: `batches(step, indices)`.
 
     A pair that can't be used is told once and another takes its place (the next group that can). `cache` is the folder in which latents
-    and text states are kept. Pictures are opened in `threads` threads, one step ahead; `close` stops them.
+    and text states are kept. Pictures are opened in `config.threads` threads, one step ahead; `close` stops them.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Batches:
         seed: int,
         batch: int,
         cache: Path | None = None,
-        threads: int = THREADS,
     ) -> None:
         self.pairs, self.config, self.seed = pairs, config, seed
         self.cache = LatentsCache(encode, cache)
@@ -69,7 +67,7 @@ class Batches:
         self.buckets = Buckets(self._shape, seed, batch, config.crop) if config.buckets else None
         self.left_out: set[str] = set()
         """Why pairs could not be used."""
-        self._threads = ThreadPoolExecutor(threads, "ip2p-batches") if threads else None
+        self._threads = ThreadPoolExecutor(config.threads, "ip2p-batches") if config.threads else None
         self._ahead: dict[tuple[int, int], Future[Prepared]] = {}
 
     def __call__(self, step: int, indices: Sequence[int]) -> Batch:
@@ -173,7 +171,7 @@ class Batches:
             rng = np.random.default_rng(list(hashlib.blake2b(which.encode("utf-8", "surrogateescape"), digest_size=16).digest()))
         short = int(rng.integers(config.sizes[0], config.sizes[-1] + 1))
         left, top, coin = (float(value) for value in rng.random(3))
-        flip = coin < config.flip and not names_a_side(instruction)
+        flip = coin < config.flip and (config.mirror_sides or not names_a_side(instruction))
         cut = Cut(*size, max(1.0, short / config.crop), left, top, flip)
         return cut, f"{key}|{cut}"
 
@@ -191,7 +189,8 @@ class Batches:
 
 def pairs_of(config: DataConfig, cache: Path | None = None) -> PairSet:
     """The training set of a config; what is made by program is made at the size to which pictures are resized. Raises DataError."""
-    return open_pairs(config.source, config.split, config.sizes[0], cache)
+    found = open_pairs(config.source, config.split, config.size or config.sizes[0], cache)
+    return found.part(0, config.count) if config.count else found
 
 
 def _one_of(group: Group, rng: np.random.Generator) -> int:

@@ -66,10 +66,11 @@ def as_pictures(cut: np.ndarray) -> Tensor:
 
 
 def bucket_sizes(crop: int) -> list[tuple[int, int]]:
-    """(width, height) of about crop x crop pixels, in whole blocks, from twice as high as wide to twice as wide as high."""
-    blocks = [max(1, round(crop * ratio / BLOCK)) * BLOCK for ratio in np.geomspace(0.5**0.5, 2**0.5, 17)]
-    square = [(crop, crop)]
-    return sorted({(wide, max(1, round(crop * crop / wide / BLOCK)) * BLOCK) for wide in blocks if crop >= 2 * BLOCK} | {*square})
+    """(width, height) of about crop x crop pixels, in whole blocks, from twice as high as wide to twice as wide as high, and the square."""
+    wides = range(BLOCK, 2 * crop + 1, BLOCK)
+    found = [(wide, round(crop * crop / wide / BLOCK) * BLOCK) for wide in wides]
+    shaped = [size for size in found if size[1] and 0.5 <= size[0] / size[1] <= 2]
+    return sorted({(crop, crop), *shaped, *((high, wide) for wide, high in shaped)})
 
 
 def bucket_of(shape: float, sizes: list[tuple[int, int]]) -> tuple[int, int]:

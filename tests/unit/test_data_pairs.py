@@ -258,7 +258,7 @@ def test_world_and_photos_are_made_as_they_are_asked_for(tmp_path):
     photos = open_pairs(f"photos:{tmp_path}", size=32)
     kinds = {photos.group(0)[pair].kind for pair in range(len(photos.group(0)))}
     assert "sepia" in kinds
-    assert any(" + " in kind for kind in kinds), "two edits at once"
+    assert any("+" in kind for kind in kinds), "two edits at once"
     example = next(example for example in all_pairs(photos) if example.kind == "negative")
     assert example.image().shape == (32, 40, 3)
     assert torch.allclose(example.edited(), 1 - example.image())

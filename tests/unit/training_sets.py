@@ -70,3 +70,10 @@ def table(path, rows=6, columns=("original_image", "edit_prompt", "edited_image"
     }
     pq.write_table(pa.table(found), path, row_group_size=rows_a_group)
     return path
+
+
+def lone_pair(folder, number, size):
+    """One pair of a plain folder whose pictures belong together by name."""
+    for half in ("source", "edited"):
+        save(folder / f"{number}_{half}.png", pixels(number + len(half), *size))
+    (folder / f"{number}.txt").write_text(f"edit {number}")
