@@ -73,7 +73,7 @@ class PairSet:
 
         Pairs that can't be used are passed over.
         """
-        count, groups = min(count, self.length), self.length
+        count = min(count, self.length)
         found = (
             self._usable(number * self.length // count, (number + 1) * self.length // count, number / count) for number in range(count)
         )
