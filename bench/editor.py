@@ -221,7 +221,13 @@ def _draw(editor: Editor, jobs: Sequence[Job], options: argparse.Namespace) -> N
         row = _judge(job, result, None, editor.size)
         asked = Panel(job.example.image(), f"“{job.example.instruction}”")
         right = row.judged.get("right", row.judged.get("colour_edge")) == 1
-        groups.append((asked, Panel(job.example.edited(), job.example.kind), Panel(torch.from_numpy(result), "edited", good=right)))
+        groups.append(
+            (
+                asked,
+                Panel(job.example.edited(), job.example.kind.replace("_", " ").replace("+", " + ")),
+                Panel(torch.from_numpy(result), "edited", good=right),
+            )
+        )
         print(f"{number + 1} of {len(jobs)}: {job.example.kind} {'right' if right else 'wrong'}", flush=True)
     strips = [Strip("", sum(groups[start : start + SHEET_COLUMNS], ())) for start in range(0, len(groups), SHEET_COLUMNS)]
     title = "What was asked of a picture, the right answer, and the edit; the bar is green where the edit is judged right"

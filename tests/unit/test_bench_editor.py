@@ -95,7 +95,7 @@ def test_the_sheet_shows_every_kind(monkeypatch, capsys, model, tmp_path):
     monkeypatch.setattr(bench, "sheet", lambda strips, cell, title: edited.extend(strips) or torch.zeros(8, 8, 3))
     said = run(monkeypatch, capsys, model, "--sheet", tmp_path / "sheet.png", "--steps", 1)
     shown = [panel.title for strip in edited for panel in strip.panels[1::3]]
-    assert shown[: len(KINDS) - 1] == list(KINDS[1:])
+    assert shown[: len(KINDS) - 1] == [kind.replace("_", " ") for kind in KINDS[1:]]
     assert shown[-1] == "add"
     assert len(said) == len(shown)
     assert Image.open(tmp_path / "sheet.png").size == (8, 8)
