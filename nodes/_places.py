@@ -11,10 +11,15 @@ DREAMBOOTH = "ip2p_dreambooth"
 
 def folder_of(kind: str, name: str) -> Path:
     """The folder of that name below output/``kind``. Raises ValueError for a name that is no plain one."""
+    return Path(folder_paths.get_output_directory()) / kind / plain_name(name)
+
+
+def plain_name(name: str) -> str:
+    """The name without space around it. Raises ValueError for one that no folder or file can have."""
     plain = name.strip()
     if not plain or plain != Path(plain).name or plain.startswith(".") or "\\" in plain:
         raise ValueError(f"The name '{name}' can't be that of a folder; use letters and digits, such as 'my editor 1'.")
-    return Path(folder_paths.get_output_directory()) / kind / plain
+    return plain
 
 
 def spec_of(data: str, source: str, choices: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
 """All nodes of the pack, as the host asks for them."""
 
-from . import edit, evaluate, guidance, measures, model, picture, sdedit, world
+from . import edit, editors, evaluate, guidance, measures, model, picture, sdedit, world
 from ._api import ComfyExtension, io
 
 
@@ -8,4 +8,5 @@ class InstructPix2PixExtension(ComfyExtension):
     """The node list; adding a node means adding it to its file's NODES."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*model.NODES, *picture.NODES, *guidance.NODES, *edit.NODES, *sdedit.NODES, *world.NODES, *measures.NODES, *evaluate.NODES]
+        files = (model, picture, guidance, edit, sdedit, world, measures, evaluate, editors)
+        return [node for file in files for node in file.NODES]

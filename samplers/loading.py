@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import comfy.model_detection
 import comfy.model_management
+import comfy.model_sampling
 import comfy.sd
 import comfy.supported_models
 import comfy.utils
@@ -32,23 +33,32 @@ class Loaded(NamedTuple):
 
 
 def load(path: Path, weights: str = "ema", embeddings: Any = None) -> Loaded:
-    """Load an editor, or a small text-to-image network, from a file or a diffusers folder. Raises CheckpointError, in a sentence.
+    """Load an editor, or a text-to-image model to make one of, from a file or a diffusers folder. Raises CheckpointError, in a sentence.
 
     ``weights`` is "ema" or "raw"; ``embeddings`` are the host's folders of textual inversions.
     """
     found = checkpoint.read(path, weights, editor=False)
-    small_base = checkpoint.unet_in_channels(found.state) == 4 and not _is_full_size(found)
-    if not small_base:  # the host's own loader takes full-size text-to-image models, and knows nothing of small ones
-        checkpoint.check_editor(found.state)
+    checkpoint.check_text_to_image(found.state)
     return build(found, embeddings)
 
 
 def build(found: Checkpoint, embeddings: Any = None) -> Loaded:
-    """The same for a model that is already read, or was never in a file; a full-size text-to-image model too. Raises CheckpointError."""
+    """The same for a model that is already read, or was never in a file."""
     loaded = _detected(found, embeddings) if _is_full_size(found) else _small(found, embeddings)
+    if found.family == "sd15" and checkpoint.prediction(found.state) == "v_prediction":
+        _predicts_v(loaded.model)  # the host tells it by the file for SDXL only
     if "size" in found.settings:
         loaded.model.set_attachments(ATTACHMENT, int(found.settings["size"]))
     return loaded
+
+
+def _predicts_v(model: ModelPatcher) -> None:
+    """As the host's ModelSamplingDiscrete node does."""
+
+    class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.V_PREDICTION):
+        pass
+
+    model.add_object_patch("model_sampling", Sampling(model.model.model_config))
 
 
 def _is_full_size(found: Checkpoint) -> bool:

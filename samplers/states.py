@@ -17,8 +17,6 @@ from .edit import ATTACHMENT
 
 NETWORK = "diffusion_model."
 CLIP_L = "clip_l.transformer."
-V_PREDICTION = "v_pred"
-"""The key by which files, the host's too, say that a network predicts v and not the noise."""
 
 
 def checkpoint_of(model: ModelPatcher | None, clip: Any = None, vae: Any = None) -> Checkpoint:
@@ -36,7 +34,7 @@ def checkpoint_of(model: ModelPatcher | None, clip: Any = None, vae: Any = None)
         if vae is not None:
             state |= prefixed(_autoencoder(vae), VAE)
         if isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.V_PREDICTION):
-            state[V_PREDICTION] = torch.tensor([])
+            state["v_pred"] = torch.tensor([])  # as the host marks its files
     if detect_family(state) != "sd15":
         raise CheckpointError("This is an SDXL model; only Stable Diffusion 1.x models, large or small, can be trained and merged here.")
     return Checkpoint(state, "sd15", "only", _settings(model, clip))

@@ -108,18 +108,15 @@ def test_host_and_command_give_the_same_picture(call, base, base_file):
     assert (in_host.cpu() - alone).abs().max() < 2 / 255
 
 
-def test_loader_gives_small_text_to_image_networks_and_refuses_large_ones(pack, base, base_file, tmp_path):
+def test_loader_gives_text_to_image_networks_and_refuses_inpainting_ones(pack, networks, base, tmp_path):
+    import tiny
     from safetensors.torch import save_file
 
     assert base.model.model.model_config.unet_config["in_channels"] == 4
     assert pack.edit.native_size(base.model) == 64
-    wide = {
-        "input_blocks.0.0.weight": torch.zeros(320, 4, 3, 3),
-        "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(1, 768),
-    }
-    save_file({"model.diffusion_model." + name: tensor for name, tensor in wide.items()}, tmp_path / "large.safetensors")
-    with pytest.raises(ValueError, match="This is a text-to-image model: load an InstructPix2Pix"):
-        pack.loading.load(tmp_path / "large.safetensors")
+    save_file(tiny.ldm(tiny.unet(in_channels=9), networks.vae, networks.clip), tmp_path / "inpaint.safetensors")
+    with pytest.raises(ValueError, match="This is an inpainting model"):
+        pack.loading.load(tmp_path / "inpaint.safetensors")
 
 
 @pytest.mark.parametrize(
