@@ -113,16 +113,26 @@ class DistilConfig:
 
 @dataclass(frozen=True)
 class DreamBoothConfig:
-    """DreamBooth: the prompt of the instance pictures (with the identifier), the prompt of their class, and how many class pictures the
-    model makes itself; ``prior``: the weight of their loss."""
+    """DreamBooth. ``prompt``: of the subject's pictures (the folder ``data.source``), with its rare word; ``class_prompt``: of its class.
+
+    ``class_images``: how many pictures of the class the model makes itself (0: none, and no prior), in ``class_folder`` (empty:
+    ``class_pictures`` in the run's folder), in ``class_steps`` steps at a guidance of ``class_scale``. ``prior``: the weight of their loss.
+    ``text_encoder``: train it too.
+    """
 
     prompt: str = ""
     class_prompt: str = ""
     class_images: int = 200
+    class_folder: str = ""
+    class_steps: int = 50
+    class_scale: float = 7.5
     prior: float = 1.0
+    text_encoder: bool = False
 
     def __post_init__(self) -> None:
         between("dreambooth.class_images", self.class_images, 0, 100_000)
+        between("dreambooth.class_steps", self.class_steps, 1, 1000)
+        between("dreambooth.class_scale", self.class_scale, 0, 1000)
         between("dreambooth.prior", self.prior, 0, 1000)
 
 
@@ -260,8 +270,11 @@ def load(path: Path | str, preset: str = "", changes: Sequence[str] = ()) -> Tra
 
     Relative places of the base and of data are looked for beside the file first, then where the command runs. Raises ConfigError.
     """
-    config = from_table(merged(read(path), changed(changes)), preset)
-    folder = Path(path).resolve().parent
+    return placed(from_table(merged(read(path), changed(changes)), preset), Path(path).resolve().parent)
+
+
+def placed(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The config with its relative places of the base and of data looked for in ``folder`` first."""
     return replace(
         config,
         model=replace(config.model, base=located(config.model.base, folder)),

@@ -19,7 +19,7 @@ from ..data.pairs import PairSet, open_pairs
 from . import curves, loop, processes, resuming
 from .batches import Batches
 from .checkpoints import Checkpoints, ResumeError, fill
-from .config import TrainConfig, load, save
+from .config import TrainConfig, load, placed, save
 from .cpu import quicken
 from .encoders import Encoders
 from .kinds import Kind, Place, kind_of
@@ -78,9 +78,9 @@ def train(
 ) -> Trained:
     """Train in a folder, or go on with the run that is there, until it is finished or ``should_stop`` says so.
 
-    ``base`` and ``pairs`` stand for what the config names. ``on_event`` is told of each step and validation, on the main process;
-    ``should_stop`` is asked before each part of a batch and in each step of a validation's sampling. Raises ValueError in one sentence
-    for what can't be had.
+    ``base`` and ``pairs`` stand for what the config names, whose relative places are looked for in the folder first. ``on_event`` is told
+    of each step and validation, on the main process; ``should_stop`` is asked before each part of a batch and in each step of a
+    validation's sampling. Raises ValueError in one sentence for what can't be had.
     """
     team = processes.start(device)
     try:
@@ -106,11 +106,13 @@ class _Run:
         on_event: OnEvent | None,
         should_stop: ShouldStop | None,
     ) -> None:
-        self.config, self.out, self.team, self.given = config, out, team, pairs
+        self.written = config
+        self.config = config = placed(config, out)
+        self.out, self.team, self.given = out, team, pairs
         self.on_event, self.should_stop = on_event, should_stop
         self.base = base or read_base(config)
         self.kind = kind_of(config)
-        about = to_table(config) | {resuming.BASE: resuming.identity(self.base)}
+        about = to_table(self.written) | {resuming.BASE: resuming.identity(self.base)}
         self.store = Checkpoints(out / CHECKPOINTS, config.run.keep, about)
         self.notes = resuming.compared(self.store, about)
         cache = Path(config.data.cache) if config.data.cache else out / CACHE
@@ -127,7 +129,7 @@ class _Run:
         if self.team.main:
             for note in self.notes:
                 log.warning("continuing with another setting than before: %s", note)
-            save(config, self.out / CONFIG)
+            save(self.written, self.out / CONFIG)
         validate = self._validate if self._validates() else None
         watch = loop.Watch(self._started, self._stepped, self.should_stop, validate, config.validation.every)
         try:
