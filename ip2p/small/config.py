@@ -44,9 +44,10 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A CLIP text transformer, taught to tell from an instruction which edit it asks for."""
+    """A CLIP text transformer, taught to read what an instruction asks for. ``hidden``: width inside its layers (0: four times)."""
 
     width: int = 64
+    hidden: int = 0
     layers: int = 2
     heads: int = 4
     schedule: Schedule = field(default_factory=Schedule)

@@ -25,7 +25,7 @@ def build(config: TextEncoder) -> CLIPTextModel:
         CLIPTextConfig(
             vocab_size=VOCABULARY,
             hidden_size=config.width,
-            intermediate_size=4 * config.width,
+            intermediate_size=config.hidden or 4 * config.width,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
             max_position_embeddings=TOKENS,
