@@ -6,7 +6,6 @@ import folder_paths
 
 EVALUATIONS = "ip2p_evaluations"
 TRAINING = "ip2p_training"
-DREAMBOOTH = "ip2p_dreambooth"
 
 
 def folder_of(kind: str, name: str) -> Path:

@@ -9,6 +9,8 @@ import pytest
 
 NODES = [
     "IP2PCompare",
+    "IP2PDistilGuidance",
+    "IP2PDreamBooth",
     "IP2PEdit",
     "IP2PEvaluate",
     "IP2PExportEditor",
@@ -17,13 +19,18 @@ NODES = [
     "IP2PGuider",
     "IP2PInstruction",
     "IP2PJudge",
+    "IP2PLoadEditorLora",
     "IP2PLoadModel",
     "IP2PMeasure",
     "IP2PMeasures",
     "IP2PMergeEditor",
+    "IP2POnePass",
     "IP2PRestoreImage",
     "IP2PSDEdit",
     "IP2PScene",
+    "IP2PTrain",
+    "IP2PTrainingCurves",
+    "IP2PTrainingData",
 ]
 KINDS_WITH_VALUES = ("INT", "FLOAT", "COMBO", "BOOLEAN")
 
