@@ -12,6 +12,8 @@ from .log import Line, lines
 PICTURE = "curves.png"
 SMOOTHING = 0.05
 """The share of all lines over which the loss is smoothed."""
+WIDE = 10
+"""A loss that falls by more than this factor is drawn on a logarithmic axis."""
 NAMES = {
     "right": "right",
     "done": "edit done",
@@ -76,8 +78,10 @@ def smoothed(values: Sequence[float], share: float = SMOOTHING) -> list[float]:
 def _loss(axes: Any, steps: Sequence[int], losses: Sequence[float]) -> None:
     axes.plot(steps, losses, color=PALETTE[0], linewidth=0.8, alpha=0.3)
     axes.plot(steps, smoothed(losses), color=PALETTE[0], linewidth=1.8, label="loss, smoothed")
-    if min(losses) > 0:
+    if 0 < WIDE * min(losses) < max(losses):
         axes.set_yscale("log")
+    else:
+        axes.ticklabel_format(axis="y", useOffset=False)
     _styled(axes)
 
 
@@ -86,6 +90,7 @@ def _numbers(axes: Any, names: Sequence[str], validated: Sequence[tuple[int, dic
         points = [(step, numbers[name]) for step, numbers in validated if name in numbers]
         style = {"color": PALETTE[place % len(PALETTE)], "linestyle": DASHES[place % len(DASHES)], "marker": MARKERS[place % len(MARKERS)]}
         axes.plot([step for step, _ in points], [value for _, value in points], linewidth=1.8, markersize=5, label=NAMES[name], **style)
+    axes.ticklabel_format(axis="y", useOffset=False)
     _styled(axes)
 
 

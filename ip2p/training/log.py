@@ -47,8 +47,14 @@ class Log:
     def step(self, done: Progress) -> None:
         """Note a step; the line is written every so many steps and at the end."""
         self._recent.append(done)
-        if done.step % self.every and done.step != done.steps:
+        if done.step % self.every == 0 or done.step == done.steps:
+            self._told()
+
+    def _told(self) -> None:
+        """Write a line of the steps since the last."""
+        if not self._recent:
             return
+        done = self._recent[-1]
         known = [one.loss for one in self._recent if one.loss == one.loss]  # not nan: those steps were left out
         speed = self.batch * len(self._recent) / max(1e-9, sum(one.seconds for one in self._recent))
         loss = sum(known) / len(known) if known else None
@@ -56,7 +62,8 @@ class Log:
         self._recent.clear()
 
     def validated(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Note a validation."""
+        """Note a validation, and before it the steps since the last line."""
+        self._told()
         self._write({"step": step, "validation": dict(numbers)})
 
     def close(self) -> None:

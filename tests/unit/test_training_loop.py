@@ -1,7 +1,11 @@
 """The loop: stopped and resumed anywhere it is the same run to the bit, split in any way it gives the same result, and no weight that is
 no number is ever written."""
 
+import itertools
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -251,3 +255,19 @@ def test_the_global_random_state_is_left_alone(tmp_path: Path) -> None:
     torch.set_rng_state(before)
     trained(tmp_path, toy=toy)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_twenty_kills_at_random_moments_lose_nothing_but_the_steps_since_the_last_save(tmp_path: Path) -> None:
+    here = Path(__file__).resolve().parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])])}
+    command = [sys.executable, str(here / "killed_run.py"), str(tmp_path / "killed"), "20"]
+    told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    lives = [json.loads(line) for line in told.splitlines()]
+    assert [life["killed"] for life in lives] == [True] * 20 + [False]
+    for one, following in itertools.pairwise(lives):
+        assert following["first"] == one["newest"]
+        assert one["last"] - one["newest"] <= 4
+    run = replace(RUN, steps=140, save_every=4)
+    assert lives[-1]["newest"] == 140
+    whole = trained(tmp_path / "whole", replace(run, save_every=140))[1]
+    assert same(whole, trained(tmp_path / "killed", run)[1])
