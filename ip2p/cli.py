@@ -83,6 +83,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
         from .training.cli import add_arguments as add_training
 
         add_training(train)
+    dreambooth = commands.add_parser("dreambooth", help="teach a text-to-image model a subject from 3 to 5 pictures of it")
+    if command == "dreambooth":
+        from .training.dreambooth_cli import add_arguments as add_dreambooth
+
+        add_dreambooth(dreambooth)
     for name, told in MEASURING.items():
         measuring = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         if command == name:
@@ -116,6 +121,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a one-pass adapter for the model, a third of the time (`embedded`: the embedded model's)",
     )
+    add("--lora", metavar="FILE", help="a LoRA or delta for the model")
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema)")
     add("--device", default="auto", help="auto (default), cpu, cuda or mps")
     parser.set_defaults(run=run_edit)
@@ -139,6 +145,7 @@ def _sdedit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scale", type=float, metavar="S", help="guidance scale (default: the model's own, or 7.5)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
+    add("--lora", metavar="FILE", help="a LoRA or delta for the model")
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema)")
     add("--device", default="auto", help="auto (default), cpu, cuda or mps")
     parser.set_defaults(run=run_sdedit)
@@ -150,7 +157,7 @@ def run_sdedit(options: argparse.Namespace) -> int:
     from .pictures import open_picture
     from .text_to_image import TextToImage
 
-    model = TextToImage.load(options.model, options.weights, options.device)
+    model = TextToImage.load(options.model, options.weights, options.device, options.lora)
     picture = open_picture(options.image)
     names = ("strength", "steps", "scale", "seed", "negative", "size", "sampler")
     settings = {name: getattr(options, name) for name in names}
@@ -178,7 +185,7 @@ def run_edit(options: argparse.Namespace) -> int:
 
     from .edit import Editor
 
-    editor = Editor.load(options.model, options.weights, options.device, options.adapter)
+    editor = Editor.load(options.model, options.weights, options.device, options.lora, options.adapter)
     if not options.jobs:
         _edit(editor, jobs[0])
         return 0

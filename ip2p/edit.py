@@ -20,9 +20,16 @@ class Editor(LatentModel):
     """A loaded InstructPix2Pix model."""
 
     @classmethod
-    def load(cls, path: Path | str = "embedded", weights: str = "ema", device: str = "auto", adapter: Path | str | None = None) -> "Editor":
+    def load(
+        cls,
+        path: Path | str = "embedded",
+        weights: str = "ema",
+        device: str = "auto",
+        lora: Path | str | None = None,
+        adapter: Path | str | None = None,
+    ) -> "Editor":
         """See LatentModel.load; ``adapter`` is a one-pass adapter's file ("embedded": the pack's own), which saves two passes of three."""
-        editor = super().load(path, weights, device)
+        editor = super().load(path, weights, device, lora)
         return editor.with_adapter(adapter) if adapter else editor
 
     def with_adapter(self, path: Path | str) -> "Editor":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoint as files
-from . import one_pass, sampling, sigmas, text
+from . import changes, one_pass, sampling, sigmas, text
 from .checkpoint import Checkpoint
 from .devices import pick_device
 from .noising import SCALE
@@ -40,14 +40,20 @@ class LatentModel:
     check_file = staticmethod(files.check_editor)  # raises CheckpointError for a state that this class can't use
 
     @classmethod
-    def load(cls: type[Own], path: Path | str = "embedded", weights: str = "ema", device: str = "auto") -> Own:
+    def load(
+        cls: type[Own], path: Path | str = "embedded", weights: str = "ema", device: str = "auto", lora: Path | str | None = None
+    ) -> Own:
         """Read a model file or diffusers folder ("embedded": the pack's own) and place it on a device ("auto", "cpu", "cuda", "mps").
+
+        ``lora`` is the file of a LoRA or delta that is added to its UNet.
 
         On the CPU everything runs in float32; elsewhere the UNet and the text encoders run in float16 and the autoencoder, which
         can overflow there, in float32. Raises CheckpointError with one sentence that names the cause and the cure.
         """
         place = pick_device(device)
         found = files.read(files.EMBEDDED if str(path) == "embedded" else path, weights, editor=False)
+        if lora:
+            found = changes.applied(found, lora)
         cls.check_file(found.state)
         return cls.build(found, place)
 

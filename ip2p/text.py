@@ -32,6 +32,12 @@ def tokenize(text: str, padding: int | None = None) -> Tensor:
     return torch.tensor([ids + [end if padding is None else padding] * (TOKENS - len(ids))])
 
 
+def states(encoder: nn.Module, tokens: Tensor) -> Tensor:
+    """The features (B, 77, width) that SD 1.x reads of token ids (B, 77): the encoder's last layer after the final norm."""
+    out: Tensor = encoder(tokens).last_hidden_state
+    return out
+
+
 @torch.no_grad()
 def encode(encoders: list[nn.Module], text: str) -> Text:
     """The features of one text, (1, 77, width).
@@ -41,7 +47,7 @@ def encode(encoders: list[nn.Module], text: str) -> Text:
     """
     device = next(encoders[0].parameters()).device
     if len(encoders) == 1:
-        return Text(encoders[0](tokenize(text).to(device)).last_hidden_state)
+        return Text(states(encoders[0], tokenize(text).to(device)))
     outputs = [
         encoder(tokenize(text, padding).to(device), output_hidden_states=True) for encoder, padding in zip(encoders, (None, 0), strict=True)
     ]

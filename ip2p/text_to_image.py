@@ -1,6 +1,7 @@
 """SDEdit (Meng et al. 2022, section 3), the paper's baseline: noise a picture part of the way, denoise it under a new caption."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,34 @@ class TextToImage(LatentModel):
     """A loaded text-to-image model, or an editor that is shown an empty picture and so behaves as one."""
 
     check_file = staticmethod(checkpoint.check_text_to_image)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: str,
+        seeds: Sequence[int],
+        width: int,
+        height: int,
+        steps: int | None = None,
+        scale: float | None = None,
+        negative: str = "",
+        sampler: str = "euler_ancestral",
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Pictures (B, height, width, 3) in [0, 1] after a prompt, one for each seed, all at once; the sides are multiples of 8.
+
+        `steps` and `scale`, that of classifier-free guidance, default to the model's own. Raises ValueError with one sentence.
+        """
+        steps = int(self.default("steps", STEPS) if steps is None else steps)
+        scale = guidance.check_scale("guidance", self.default("text_scale", TEXT_SCALE) if scale is None else scale)
+        for seed in seeds:
+            check(steps, seed, scale, 1.0, max(width, height), sampler)
+        if width % 8 or height % 8:
+            raise ValueError(f"A picture of {width} x {height} pixels can't be made: use multiples of 8.")
+        device = next(self.unet.parameters()).device
+        latent = torch.zeros(len(seeds), 4, height // 8, width // 8, device=device)
+        conditions = self.told(prompt, negative, latent)
+        return self.decode(self.denoise(conditions, self.schedule(steps), list(seeds), scale, 1.0, sampler, on_step))
 
     @torch.no_grad()
     def sdedit(

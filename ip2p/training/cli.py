@@ -45,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; returns 0, or 130 where it was stopped. Raises ValueError with one sentence for what the user can mend."""
     config = load(options.config, options.preset, options.changes)
-    out = options.out or options.config.with_suffix("")
+    return train(config, options.out or options.config.with_suffix(""), options.device, options.threads)
+
+
+def train(config: TrainConfig, out: Path, device: str = "auto", threads: int = 0) -> int:
+    """Run a config in a folder, shown on the terminal; returns 0, or 130 where it was stopped. Raises ValueError."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: name a folder with --out.")
     import torch
@@ -53,14 +57,14 @@ def run(options: argparse.Namespace) -> int:
     from . import processes
     from . import run as runs
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    main = processes.start(options.device).main
+    if threads:
+        torch.set_num_threads(threads)
+    main = processes.start(device).main
     if not main:
         logging.getLogger("ip2p").setLevel(logging.ERROR)  # what the main process says is enough
     base = runs.read_base(config)
     with _bar(config, main) as show, _stopping() as should_stop:
-        trained = runs.train(config, out, base, device=options.device, on_event=show, should_stop=should_stop)
+        trained = runs.train(config, out, base, device=device, on_event=show, should_stop=should_stop)
     if main:
         _told(trained, config)
     return 0 if trained.finished else STOPPED

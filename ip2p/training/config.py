@@ -101,14 +101,19 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """Guidance distillation: the ranges of the two scales that the adapter learns, drawn uniformly for each sample."""
+    """Guidance distillation: the ranges of the two scales that the adapter learns, drawn uniformly for each sample.
 
-    text_scales: tuple[float, float] = (1.0, 12.0)
-    image_scales: tuple[float, float] = (1.0, 2.5)
+    ``of_each``: how many pairs of each prompt, scene or photo are used, so that their latents are encoded once and kept (0: all).
+    """
+
+    text_scales: tuple[float, float] = (1.0, 10.0)
+    image_scales: tuple[float, float] = (1.0, 2.2)
+    of_each: int = 0
 
     def __post_init__(self) -> None:
         ordered("distil.text_scales", self.text_scales)
         ordered("distil.image_scales", self.image_scales)
+        between("distil.of_each", self.of_each, 0, 10_000)
 
 
 @dataclass(frozen=True)

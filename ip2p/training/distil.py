@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .. import changes, one_pass
 from ..checkpoint import UNET, Checkpoint, check_editor
-from ..data.pairs import PairSet
+from ..data.pairs import Group, Lazily, PairSet
 from ..edit import Editor
 from ..noising import add_noise
 from ..one_pass import OnePass, ScaleEmbedding
@@ -59,7 +60,22 @@ def prepare(base: Checkpoint, config: TrainConfig, device: torch.device | str = 
 
 def pairs(base: Checkpoint, config: TrainConfig, place: Place) -> PairSet:
     """What is learnt from. Raises DataError."""
-    return pairs_of(config.data, place.cache)
+    found = pairs_of(config.data, place.cache)
+    return some_of_each(found, config.distil.of_each, config.run.seed) if config.distil.of_each else found
+
+
+def some_of_each(whole: PairSet, count: int, seed: int) -> PairSet:
+    """A set with at most ``count`` pairs of each group, drawn by lot; the same ones for the same seed."""
+
+    def places(number: int) -> list[int]:
+        order = np.random.default_rng([seed, number]).permutation(len(whole.group(number)))
+        return [int(pair) for pair in order[:count]]
+
+    def group(number: int) -> Group:
+        pairs, chosen = whole.group(number), places(number)
+        return Lazily(len(chosen), lambda pair: pairs[chosen[pair]])
+
+    return replace(whole, group=group, key=lambda number, pair: whole.key(number, places(number)[pair]))
 
 
 def editor(plain: Editor) -> Editor:

@@ -3,14 +3,15 @@
 import logging
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .. import changes, checkpoint, one_pass
+from .. import changes, checkpoint
 from ..changes import Change
 from ..checkpoint import Checkpoint
 from ..files import CheckpointError, State, write_tensors
@@ -56,15 +57,16 @@ def write_form(
 def of_run(folder: Path, path: Path, form: str = "ldm", weights: str = "ema", precision: str = "fp16", which: str | int = "last") -> None:
     """Write a training run as its checkpoint has it ("last", "best" or a step); one that distilled guidance gives its adapter, whatever
     the form. Raises ValueError."""
-    from . import distil, run
+    from . import run
     from .config import load
+    from .kinds import kind_of
 
+    _check_place(path, form)
+    config = replace(load(folder / run.CONFIG), export=ExportConfig((form,), weights, precision))
     trained = run.open_run(folder, which)
-    average = None if weights == "raw" else trained.average
-    if load(folder / run.CONFIG).objective.kind == "distil":
-        one_pass.write(path, distil.adapter(trained.trainable, average), trained.trainable.base.state)
-    else:
-        write_form(path, form, trained.trainable, average, weights, precision)
+    with _beside(path) as scratch:
+        (written,) = kind_of(config).write(trained.trainable, trained.average, config, scratch)
+        _put(written, path)
 
 
 def model(trainable: Trainable, average: Sequence[Tensor] | None = None, weights: str = "ema") -> Checkpoint:
@@ -120,9 +122,10 @@ def lora_change(trainable: Trainable, average: Sequence[Tensor] | None = None) -
     """
     start = _start(trainable)
     whole, low = _parts(trainable, [parameter for _, parameter in trainable.parameters] if average is None else average, start)
-    if set(whole) != {FIRST_CONV}:
+    if not set(whole) <= {FIRST_CONV}:
         raise ValueError("This model was trained whole, which no LoRA can carry: export it as ldm, diffusers or delta.")
-    return {FIRST_CONV: changes.exact(whole[FIRST_CONV] - start[FIRST_CONV].float()), **low}
+    first: Change = {name: changes.exact(weight - start[name].float()) for name, weight in whole.items()}
+    return {**first, **low}
 
 
 def write_ldm(path: Path, trained: Checkpoint, precision: str = "fp16") -> None:
@@ -161,21 +164,38 @@ def write_diffusers(folder: Path, trained: Checkpoint, precision: str = "fp16") 
 
     Raises CheckpointError for a model without autoencoder or text encoder, and where the folder holds something else.
     """
-    if folder.exists() and not (folder / "model_index.json").is_file():
-        raise CheckpointError(f"{folder} is there already and is no diffusers folder: choose a new name.")
+    _check_place(folder, "diffusers")
     if not trained.part(VAE) or not trained.part(TEXT):
         raise CheckpointError("A diffusers folder needs the autoencoder and the text encoder: start from a whole model.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex[:8]
-    partial, old = (folder.with_name(f".{folder.name}.{mark}.{kind}") for kind in ("part", "old"))
+    with _beside(folder) as scratch:
+        _save_pipeline(scratch / "new", trained, precision)
+        _put(scratch / "new", folder)
+
+
+def _check_place(path: Path, form: str) -> None:
+    """Raise CheckpointError where something else would be replaced."""
+    if form == "diffusers" and path.exists() and not (path / "model_index.json").is_file():
+        raise CheckpointError(f"{path} is there already and is no diffusers folder: choose a new name.")
+    if form != "diffusers" and path.is_dir():
+        raise CheckpointError(f"{path} is a folder: choose a new name.")
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A folder for a while, on the same disk as `path`."""
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    scratch.mkdir(parents=True)
     try:
-        _save_pipeline(partial, trained, precision)
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
+        yield scratch
     finally:
-        for left in (partial, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put(written: Path, path: Path) -> None:
+    """Rename a file or folder into its place; what was there goes, last, with the scratch folder."""
+    if path.is_dir():
+        path.rename(written.with_name("old"))
+    written.replace(path)
 
 
 def _save_pipeline(folder: Path, trained: Checkpoint, precision: str) -> None:

@@ -1,5 +1,7 @@
 """Guidance distillation: the loss against an independent computation, what learns and what does not, and that it learns."""
 
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
@@ -117,3 +119,17 @@ def test_what_is_exported_is_what_was_trained():
 def test_a_text_to_image_model_has_no_guidance_of_two_scales_to_distil():
     with pytest.raises(CheckpointError, match="text-to-image"):
         distil.prepare(base_of(), CONFIG)
+
+
+def test_few_pairs_of_each_group_are_always_the_same_ones():
+    from ip2p.data.pairs import open_pairs
+
+    whole = open_pairs(f"photos:{Path(__file__).resolve().parents[1] / 'photos'}", "all", 64)
+    some, again, other = (distil.some_of_each(whole, 2, seed) for seed in (3, 3, 4))
+    ids = [[one.group(number)[pair].id for number in range(2) for pair in range(len(one.group(number)))] for one in (some, again, other)]
+    assert ids[0] == ids[1] != ids[2]
+    for number in range(2):
+        known = {whole.key(number, pair): whole.group(number)[pair].id for pair in range(len(whole.group(number)))}
+        assert len(some.group(number)) == 2 < len(known)
+        for pair in range(len(some.group(number))):
+            assert known[some.key(number, pair)] == some.group(number)[pair].id
