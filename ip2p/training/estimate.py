@@ -23,7 +23,7 @@ ADAM, ADAM_8BIT = 8, 2
 """Bytes of the optimiser's state for each trained weight: two means."""
 PASSES = 3
 """A step costs so many forward passes: forward, and backward to inputs and to weights."""
-WORKING = 3
+WORKING = 4
 """The largest activation is there so many times at once while it is worked on."""
 RESERVE = {"cuda": 0.7 * 2**30, "mps": 0.5 * 2**30, "cpu": 0.25 * 2**30}
 """Bytes that the device's libraries take for themselves."""

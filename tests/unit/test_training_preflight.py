@@ -70,7 +70,7 @@ CASES = [
 
 @pytest.mark.parametrize("changes", CASES)
 def test_estimated_memory_is_near_the_measured_peak(base, changes):
-    """Within a third above and a tenth below, on a network whose every tensor is counted through two whole steps."""
+    """Within a quarter above and a tenth below, on a network whose every tensor is counted through two whole steps."""
     config = settings(**changes)
     needed = estimate.memory(base, config, estimate.activations(base, config), "cpu", SAMPLES)
     ours = needed.weights + needed.gradients + needed.optimiser + needed.activations
@@ -84,7 +84,8 @@ def test_estimated_memory_is_near_the_measured_peak(base, changes):
                 loss = edit.losses(model, batch, config).mean()
             loss.backward()
             optimizer.step()
-    assert 0.9 < ours / peak.most < 1.33
+    frozen = sum(parameter.nbytes for parameter in model.unet.parameters() if not parameter.requires_grad)  # the file's own, not new
+    assert 0.9 < ours / (peak.most + frozen) < 1.25
 
 
 def test_operations_are_those_of_the_layers(base):
