@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command speaks to its user
-"""``python -m ip2p train --config run.yaml [--out DIR] [--preset NAME] [--set KEY=VALUE ...]``, alone or on several processes with
+"""``python -m ip2p train --config run.yaml [--out DIR] [--preset NAME] [--set KEY=VALUE ...] [--check]``, alone or on several processes:
 `accelerate launch -m ip2p train ...`."""
 
 import argparse
@@ -39,13 +39,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="a setting over the file's, such as run.steps=1000")
     add("--device", default="auto", help="auto (default), cpu, cuda or mps")
     add("--threads", type=int, default=0, help="processor threads to use (0: torch's own choice)")
+    add(
+        "--check",
+        action="store_true",
+        help="train nothing: say what the run would take and what is wrong with its data",
+    )
+    add("--check-all", action="store_true", help="the same, looking at every pair instead of a sample")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train; returns 0, or 130 where it was stopped. Raises ValueError with one sentence for what the user can mend."""
     config = load(options.config, options.preset, options.changes)
-    return train(config, options.out or options.config.with_suffix(""), options.device, options.threads)
+    out = options.out or options.config.with_suffix("")
+    if options.check or options.check_all:
+        return _checked(config, out, options.device, options.check_all)
+    return train(config, out, options.device, options.threads)
+
+
+def _checked(config: TrainConfig, out: Path, device: str, everything: bool) -> int:
+    """Print the preflight; 1 where the run does not fit or its data has faults."""
+    from .preflight import preflight
+    from .run import read_base
+
+    report = preflight(config, read_base(config), device, everything=everything, out=out)
+    print(report)
+    return 0 if report.fits and (report.data is None or report.data.clean) else 1
 
 
 def train(config: TrainConfig, out: Path, device: str = "auto", threads: int = 0) -> int:
@@ -63,6 +82,10 @@ def train(config: TrainConfig, out: Path, device: str = "auto", threads: int = 0
     if not main:
         logging.getLogger("ip2p").setLevel(logging.ERROR)  # what the main process says is enough
     base = runs.read_base(config)
+    if main and not runs.progress_of(out):
+        from .preflight import preflight
+
+        print(preflight(config, base, device, out=out), file=sys.stderr)
     with _bar(config, main) as show, _stopping() as should_stop:
         trained = runs.train(config, out, base, device=device, on_event=show, should_stop=should_stop)
     if main:
