@@ -84,8 +84,17 @@ def merge_files(custom: Path | str, editor: Path | str, base: Path | str, streng
     return Checkpoint(state, theirs.family, theirs.weights, settings)
 
 
-def add_file(custom: Path | str, change: Path | str, strength: float = 1.0, weights: str = "ema") -> Checkpoint:
-    """A custom model with a LoRA or delta of an editor added to it. Raises CheckpointError, also where no editor comes of it."""
-    found = changes.applied(checkpoint.read(custom, weights, editor=False), change, strength)
+def add(model: Checkpoint, change: Path | str, strength: float = 1.0) -> Checkpoint:
+    """A model with a LoRA or delta file of an editor added to its UNet. Raises CheckpointError, also where no editor comes of it."""
+    found = changes.applied(model, change, strength)
+    if checkpoint.unet_in_channels(found.state) == 4:
+        raise CheckpointError(
+            f"{Path(change).name} makes no editor of a text-to-image model: choose a LoRA or delta that was trained as one."
+        )
     checkpoint.check_editor(found.state)
-    return replace(found, weights="only")
+    return found
+
+
+def add_file(custom: Path | str, change: Path | str, strength: float = 1.0, weights: str = "ema") -> Checkpoint:
+    """`add` for a model in a file or diffusers folder; ``weights`` ("ema" or "raw") where it has both. Raises CheckpointError."""
+    return replace(add(checkpoint.read(custom, weights, editor=False), change, strength), weights="only")

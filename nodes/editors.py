@@ -119,4 +119,63 @@ class IP2PMergeEditor(io.ComfyNode):
         return io.NodeOutput(merged(custom, editor, base, strength))
 
 
-NODES = [IP2PExportEditor, IP2PMergeEditor]
+NO_FILE = "none"
+
+
+def lora_names() -> list[str]:
+    """The LoRA and delta files in the host's folders."""
+    return folder_paths.get_filename_list("loras") or [NO_FILE]
+
+
+class IP2PLoadEditorLora(io.ComfyNode):
+    """Turn any Stable Diffusion 1.x model into an editor by the LoRA of one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="IP2PLoadEditorLora",
+            display_name="Load editor LoRA",
+            category="InstructPix2Pix/model",
+            description="Turns a Stable Diffusion 1.x model into an editor by a LoRA or delta that 'Export editor' wrote: its first layer "
+            "gets the channels for the picture, which the host's own LoRA loader can't give it.",
+            search_aliases=["lora loader", "turn into instruct pix2pix", "delta"],
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="A text-to-image model from 'Load Checkpoint', or an editor if the LoRA was trained on one."
+                ),
+                io.Combo.Input(
+                    "lora",
+                    options=lora_names(),
+                    default=lora_names()[0],
+                    tooltip="A LoRA or delta of an editor, in models/loras or output/loras.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.01,
+                    round=0.001,
+                    tooltip="How much of the LoRA to add: 1 is as it was trained.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The model as an editor, ready for the guider.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, lora: str, **inputs: Any) -> str:
+        """Load again when the file has changed."""
+        path = folder_paths.get_full_path("loras", lora)
+        return f"{lora} {Path(path).stat().st_mtime_ns}" if path else lora
+
+    @classmethod
+    def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
+        from ..samplers.merging import with_change
+
+        path = folder_paths.get_full_path("loras", lora)
+        if path is None:
+            raise ValueError(f"There is no LoRA '{lora}'; write one with 'Export editor' or put it into models/loras (press R to refresh).")
+        return io.NodeOutput(with_change(model, Path(path), strength))
+
+
+NODES = [IP2PExportEditor, IP2PMergeEditor, IP2PLoadEditorLora]

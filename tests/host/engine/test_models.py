@@ -159,15 +159,9 @@ def test_the_host_detects_sdxl_editors(pack, cosxl, family, prediction):
     assert found.model_type(state, UNET).name == prediction
 
 
-def save_full_size(path, channels=8):
-    """Random weights with exactly the keys and shapes of the released editor, taken from the host's own modules on the meta device."""
-    import comfy.ldm.models.autoencoder
-    import comfy.ops
-    import comfy.sd1_clip
-    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-    from safetensors.torch import save_file
-
-    full = small_config(channels) | {
+def full_size_config(channels):
+    """The host's arguments for Stable Diffusion 1.x's UNet."""
+    return small_config(channels) | {
         "model_channels": 320,
         "num_res_blocks": [2, 2, 2, 2],
         "channel_mult": [1, 2, 4, 4],
@@ -176,11 +170,21 @@ def save_full_size(path, channels=8):
         "context_dim": 768,
         "num_heads": 8,
     }
+
+
+def save_full_size(path, channels=8):
+    """Random weights with exactly the keys and shapes of the released editor, taken from the host's own modules on the meta device."""
+    import comfy.ldm.models.autoencoder
+    import comfy.ops
+    import comfy.sd1_clip
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+    from safetensors.torch import save_file
+
     ddconfig = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128, "ch_mult": [1, 2, 4, 4]}
     ddconfig |= {"num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0}
     with torch.device("meta"):
         parts = {
-            "model.diffusion_model.": UNetModel(**full, device="meta", operations=comfy.ops.disable_weight_init),
+            "model.diffusion_model.": UNetModel(**full_size_config(channels), device="meta", operations=comfy.ops.disable_weight_init),
             "first_stage_model.": comfy.ldm.models.autoencoder.AutoencoderKL(ddconfig=ddconfig, embed_dim=4),
             "cond_stage_model.": comfy.sd1_clip.SDClipModel(device="meta"),
         }
