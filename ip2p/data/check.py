@@ -1,8 +1,9 @@
 """Looks through a training set and names each fault, with what to do about it."""
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,8 @@ from .pairs import PairSet
 
 LIMIT = 500
 """Prompts that are looked at where not all are asked for."""
+SECONDS = 20.0
+"""The time that a sample may take, about."""
 EACH = 4
 """Pairs of a prompt that are looked at where not all are asked for."""
 NAMED = 5
@@ -92,15 +95,22 @@ class Checked:
         return "\n".join(lines if len(lines) > 1 else [f"{lines[0]}, no fault found"])
 
 
-def check_pairs(pairs: PairSet, crop: int = 0, limit: int = LIMIT, on_pair: Callable[[int], None] | None = None) -> Checked:
-    """Open up to `limit` prompts (0: all), spread over the set, and their pairs (all, or four of each), and say what is wrong with them.
+def check_pairs(
+    pairs: PairSet, crop: int = 0, limit: int = LIMIT, seconds: float = SECONDS, on_pair: Callable[[int], None] | None = None
+) -> Checked:
+    """Open prompts of a set and their pairs, and say what is wrong with them.
 
-    `crop` is the side in pixels that pictures should reach (0: any). `on_pair` is told the number of pairs done; what it raises ends it.
+    Up to `limit` prompts from anywhere in the set and four pairs of each, as many as take about so many `seconds`; with a limit of 0 all
+    of all. `crop` is the side in pixels that pictures should reach (0: any). `on_pair` is told the number of pairs done; what it raises
+    ends it.
     """
     looker = _Looker(crop)
-    count = min(limit, pairs.length) if limit else pairs.length
-    sizes = []
-    for number in (pairs.length * place // count for place in range(count)):
+    sizes: list[int] = []
+    count, began = 0, time.monotonic()
+    for number in _numbers(pairs.length, limit):
+        if limit and time.monotonic() - began > seconds:
+            break
+        count += 1
         try:
             group = pairs.group(number)
         except DataError as reason:
@@ -114,6 +124,13 @@ def check_pairs(pairs: PairSet, crop: int = 0, limit: int = LIMIT, on_pair: Call
                 on_pair(looker.done)
     faults = tuple(looker.faults[kind] for kind in CURES if kind in looker.faults)
     return Checked(pairs.name, pairs.length, count, looker.done, faults, pairs.skipped, float(np.mean(sizes or [1])))
+
+
+def _numbers(length: int, limit: int) -> Sequence[int]:
+    """Which prompts are looked at, in what order: all as they stand, or `limit` anywhere."""
+    if not limit or limit >= length:
+        return range(length)
+    return [int(number) for number in np.random.default_rng(0).permutation(length)[:limit]]
 
 
 class _Looker:

@@ -79,7 +79,7 @@ def preflight(
     place = torch.device(pick_device(device)) if isinstance(device, str) else device
     found = None
     if config.objective.kind != "dreambooth":
-        found = check_pairs(pairs or pairs_of(config.data), config.data.crop, 0 if everything else LIMIT, on_pair)
+        found = check_pairs(pairs or pairs_of(config.data), config.data.crop, 0 if everything else LIMIT, on_pair=on_pair)
     samples = config.run.micro_batch or config.run.batch
     used, available = activations(base, config), room(place)
     needed = memory(base, config, used, place.type, samples)

@@ -185,6 +185,8 @@ def test_a_sound_set_is_called_so_and_a_large_one_is_sampled(tmp_path):
     some = check_pairs(pairs, limit=2)
     assert (some.prompts, some.pairs) == (2, 8)
     assert "2 of 6 prompts looked at" in str(some)
+    assert check_pairs(pairs, seconds=0).prompts < 6, "a sample takes no longer than it may"
+    assert check_pairs(pairs, limit=0, seconds=0).prompts == 6
 
 
 def test_what_was_left_out_at_opening_is_told(tmp_path):
