@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -12,7 +13,7 @@ class Float32GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """See GroupNorm."""
         with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
+            return F.group_norm(x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)  # frozen ones may be bfloat16
 
 
 def quicken(network: Any) -> Any:

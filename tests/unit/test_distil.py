@@ -133,3 +133,25 @@ def test_few_pairs_of_each_group_are_always_the_same_ones():
         assert len(some.group(number)) == 2 < len(known)
         for pair in range(len(some.group(number))):
             assert known[some.key(number, pair)] == some.group(number)[pair].id
+
+
+def test_a_run_on_the_training_ring_validates_in_one_pass_and_writes_the_adapter(tmp_path):
+    from ip2p.training import run
+    from ip2p.training.config import from_table
+
+    table = {
+        "model": {"rank": 2, "targets": ["to_q", "conv1"]},
+        "data": {"source": "world:recolour", "crop": 64, "sizes": [64, 64], "count": 40, "threads": 0},
+        "objective": {"kind": "distil"},
+        "run": {"steps": 2, "batch": 2, "precision": "bf16", "save_every": 1},
+        "validation": {"count": 1, "every": 2, "steps": 2, "size": 64},
+    }
+    events = []
+    trained = run.train(from_table(table), tmp_path, base_of(channels=8), device="cpu", on_event=events.append)
+    assert trained.files == (tmp_path / "one_pass.safetensors",)
+    assert "l1_target" in events[-1].validated.numbers
+    adapter = one_pass.read(trained.files[0], trained.trainable.base.state)
+    values = dict(zip([name for name, _ in trained.trainable.parameters], trained.average, strict=True))
+    expected = values["class_embedding.linear_2.bias"]
+    torch.testing.assert_close(adapter.embedding.linear_2.bias, expected, atol=1e-3, rtol=1e-3)
+    assert expected.any()
