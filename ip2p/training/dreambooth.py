@@ -173,12 +173,23 @@ def editor(plain: Editor) -> Editor:
 
 def write(model: Personal, average: Sequence[Tensor], config: TrainConfig, folder: Path) -> list[Path]:
     """The files that the config asks for (see `export.write`), the text encoder as trained."""
-    unet = [(parameter, mean) for parameter, mean in zip(model.parameters, average, strict=True) if not parameter[0].startswith(ENCODER)]
+    return export.write(*_network(model, average, config), config.export, folder)
+
+
+def whole(model: Personal, average: Sequence[Tensor], config: TrainConfig) -> Checkpoint:
+    """The model as it has learnt the subject, with its text encoder and the base's autoencoder."""
+    return export.model(*_network(model, average, config), "raw" if config.export.weights == "raw" else "ema")
+
+
+def _network(model: Personal, average: Sequence[Tensor], config: TrainConfig) -> tuple[Trainable, list[Tensor]]:
+    """The UNet alone with its averaged parameters, on a base that has the text encoder as trained."""
+    named = list(zip(model.parameters, average, strict=True))
+    unet = [(parameter, mean) for parameter, mean in named if not parameter[0].startswith(ENCODER)]
     base = model.base
     if model.encoder is not None:
         raw = config.export.weights == "raw"
-        chosen = {name: value if raw else mean for (name, value), mean in zip(model.parameters, average, strict=True)}
-        state = {name.removeprefix(ENCODER): tensor.detach().cpu() for name, tensor in chosen.items() if name.startswith(ENCODER)}
-        base = replace(base, state={**base.state, **prefixed(clip_to_ldm({**model.encoder.state_dict(), **state}), TEXT)})
+        learnt = {name.removeprefix(ENCODER): value if raw else mean for (name, value), mean in named if name.startswith(ENCODER)}
+        state = {name: tensor.detach().cpu() for name, tensor in {**model.encoder.state_dict(), **learnt}.items()}
+        base = replace(base, state={**base.state, **prefixed(clip_to_ldm(state), TEXT)})
     plain = Trainable(model.unet, [parameter for parameter, _ in unet], model.prediction, base, model.scale)
-    return export.write(plain, [mean for _, mean in unet], config.export, folder)
+    return plain, [mean for _, mean in unet]

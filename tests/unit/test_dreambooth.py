@@ -159,8 +159,10 @@ def test_the_word_comes_to_mean_the_subject(subject, tmp_path, lora):
 def test_the_text_encoder_may_learn_too(subject, tmp_path):
     base = base_of()
     chosen = config(subject, {"dreambooth": {"text_encoder": True, "class_images": 2}, "run": {"steps": 3}})
-    (file,) = run.train(chosen, tmp_path, base, device="cpu").files
-    learnt = checkpoint.read(file, editor=False).state
+    trained = run.train(chosen, tmp_path, base, device="cpu")
+    learnt = checkpoint.read(trained.files[0], editor=False).state
+    inside = dreambooth.whole(trained.trainable, trained.average, chosen).state
+    assert all(torch.equal(inside[name].half(), tensor.half()) for name, tensor in learnt.items())
     for part in ("cond_stage_model.", "model.diffusion_model."):
         moved = [
             name for name, tensor in base.state.items() if name.startswith(part) and not torch.equal(tensor.half(), learnt[name].half())
