@@ -197,9 +197,12 @@ def aliases(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def layers(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """The UNet's layers: LDM name to diffusers name, without prefixes."""
+    """The UNet's layers: LDM name to diffusers name, without prefixes. Raises CheckpointError for a layout that diffusers has not."""
     unet = part(state, UNET)
-    names = unet_to_diffusers(unet)
+    try:
+        names = unet_to_diffusers(unet)
+    except KeyError as error:
+        raise CheckpointError(f"This UNet's layout is not Stable Diffusion's (its weight {error.args[0]} is unknown).") from error
     return {ldm.rpartition(".")[0]: diffusers.rpartition(".")[0] for ldm, diffusers in zip(unet, names, strict=True)}
 
 

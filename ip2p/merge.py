@@ -16,7 +16,8 @@ from .layout import EMA, TEXT, UNET, VAE
 
 log = logging.getLogger(__name__)
 
-PARTS = {VAE: "autoencoder", TEXT: "text encoder"}
+PARTS = {VAE: "autoencoder", TEXT: "text encoder", "conditioner.": "pair of text encoders"}
+"""By the beginning of their names; a model has one of the last two, as SD 1.x or SDXL does."""
 
 
 def merge(custom: Mapping[str, Tensor], editor: Mapping[str, Tensor], base: Mapping[str, Tensor], strength: float = 1.0) -> State:

@@ -153,6 +153,18 @@ def test_a_lora_makes_an_editor_of_a_text_to_image_model(tmp_path):
     assert half.state[FIRST_CONV][:, 4:].any()
 
 
+def test_the_headless_editor_takes_a_lora_on_a_text_to_image_model(tmp_path):
+    from ip2p.edit import Editor
+
+    trainable = prepare(base_of(), LORA)
+    moved(trainable)
+    checkpoint.write(tmp_path / "base.safetensors", trainable.base.state, SETTINGS)
+    export.write_lora(tmp_path / "lora.safetensors", trainable, precision="fp32")
+    editor = Editor.load(tmp_path / "base.safetensors", device="cpu", lora=tmp_path / "lora.safetensors")
+    close(of_unet(editor.unet), predicted(trainable))
+    assert editor.edit(torch.rand(1, 64, 64, 3), "make it snow", steps=1).shape == (1, 64, 64, 3)
+
+
 def test_a_delta_added_to_the_base_is_the_editor(trained, tmp_path):
     trainable, average = trained
     (path,) = export.write(trainable, average, ExportConfig(formats=("delta",), precision="fp32"), tmp_path)

@@ -73,6 +73,16 @@ def test_a_custom_editor_on_a_base_of_eight_channels():
     torch.testing.assert_close(merged[FIRST_CONV], custom[FIRST_CONV] + editor[FIRST_CONV] - base[FIRST_CONV], atol=1e-6, rtol=1e-6)
 
 
+def test_models_of_sdxl():
+    """Their editors too come back to the bit, from a UNet alone with the base's other parts."""
+    base = tiny.wide_ldm()
+    unet = {name: tensor + 1 for name, tensor in base.items() if name.startswith(UNET)}
+    merged = merge.merge(base, unet, base)
+    assert merged.keys() == base.keys()
+    assert all(torch.equal(merged[name], unet.get(name, tensor)) for name, tensor in base.items())
+    assert sources(unet, base) == {VAE: "editor", "conditioner.": "editor"}
+
+
 def test_autoencoder_and_text_encoder_are_the_custom_models(caplog):
     editor, custom = tiny.ldm(), tiny.ldm(tiny.unet(in_channels=4), tiny.vae(seed=8), tiny.clip(seed=9))
     base = unet_of(4, 0)

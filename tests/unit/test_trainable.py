@@ -120,6 +120,33 @@ def test_loss_and_gradients_of_what_is_trained_equal_diffusers(r, checkpointing)
         torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_of_a_lora_equal_diffusers_by_the_chain_rule(checkpointing):
+    """With W + s B A in diffusers' own UNet, and G the gradient there: s G A' for B, s B' G for A, and that of the first conv as it is."""
+    config = ModelConfig(train="lora", rank=3, alpha=2, targets=("to_q", "to_out.0", "ff.net.2"), gradient_checkpointing=checkpointing)
+    trainable = prepare(base_of(8), config)
+    moved(trainable)
+    values = {name: parameter.detach() for name, parameter in trainable.parameters}
+    theirs, scale = tiny.unet(attention=(0, 1)).requires_grad_(True), 2 / 3
+    layers = [name.removesuffix(".lora_A.default.weight") for name in values if "lora_A" in name]
+    factors = {layer: (values[f"{layer}.lora_A.default.weight"], values[f"{layer}.lora_B.default.weight"]) for layer in layers}
+    with torch.no_grad():
+        theirs.conv_in.weight.copy_(values["conv_in.weight"])
+        for layer, (down, up) in factors.items():
+            theirs.get_submodule(layer).weight += scale * up @ down
+    batch = batch_of(3, [KEPT, NO_TEXT, NO_IMAGE])
+    ours, expected = losses(trainable.predict, batch).mean(), by_diffusers(theirs, batch, 0.0, "epsilon")
+    ours.backward()
+    expected.backward()
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+    found = {name: parameter.grad for name, parameter in trainable.parameters}
+    torch.testing.assert_close(found["conv_in.weight"], theirs.conv_in.weight.grad, atol=1e-5, rtol=1e-5)
+    for layer, (down, up) in factors.items():
+        whole = theirs.get_submodule(layer).weight.grad
+        torch.testing.assert_close(found[f"{layer}.lora_B.default.weight"], scale * whole @ down.T, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found[f"{layer}.lora_A.default.weight"], scale * up.T @ whole, atol=1e-5, rtol=1e-5)
+
+
 def test_a_lora_begins_the_same_every_time_and_leaves_the_generator_alone():
     base = base_of()
     torch.manual_seed(5)
