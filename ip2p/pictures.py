@@ -2,6 +2,7 @@
 
 import io
 import logging
+import struct
 import uuid
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 SIXTEEN_BITS = 65535
+BROKEN = (UnidentifiedImageError, OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, struct.error)
+"""What Pillow raises for damaged pictures, by where the damage is."""
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 
@@ -25,7 +28,7 @@ def open_picture(path: Path) -> Tensor:
             return from_pil(image)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path.name} has too many pixels: make it smaller.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except BROKEN as error:
         log.debug("%s: %s", path, error)
         raise ValueError(f"{path.name} is not a readable picture: choose a whole JPEG, PNG, WebP or TIFF file.") from error
 

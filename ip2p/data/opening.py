@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..pictures import from_pil, open_picture
+from ..pictures import BROKEN, from_pil, open_picture
 from .example import DataError, Open
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -45,7 +45,16 @@ def decoded(data: bytes, where: str) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise DataError(f"{where} has too many pixels: make it smaller, or skip it.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except BROKEN as error:
+        raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
+
+
+def picture_of(data: bytes, where: str) -> Tensor:
+    """(H, W, 3) of an encoded picture. Raises DataError that says `where` it stands."""
+    image = decoded(data, where)
+    try:
+        return from_pil(image)[0]
+    except BROKEN as error:
         raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
 
 
@@ -57,7 +66,7 @@ def shape_of(data: bytes | Path, where: str) -> tuple[int, int]:
             turned = image.getexif().get(ORIENTATION, 1) >= 5
     except Image.DecompressionBombError as error:
         raise DataError(f"{where} has too many pixels: make it smaller, or skip it.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except BROKEN as error:
         raise DataError(f"{where} is not a readable picture: download the file again, or skip it.") from error
     return (width, height) if turned else (height, width)
 

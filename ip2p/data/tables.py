@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..pictures import from_pil
 from .example import DataError, Example, Open
 from .folder import NAMES
 from .index_files import Found, indexed
-from .opening import decoded, file_key, shape_of
+from .opening import file_key, picture_of, shape_of
 from .pairs import Lazily, PairSet, divided
 from .parquet import Rows, column_names, texts_of
 
@@ -122,7 +121,7 @@ def _example(path: Path, row: int) -> Example:
     texts = rows.texts[row]
 
     def picture(part: str) -> Open:
-        return lambda: from_pil(decoded(rows.data(row, names[part]), where))[0]
+        return lambda: picture_of(rows.data(row, names[part]), where)
 
     return Example(
         id=f"{path.stem}/{row}",

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..pictures import from_pil
 from .example import DataError, Example, Open
 from .folder import ENDS, NAMES, value_of
 from .index_files import Arrays, Found, indexed
-from .opening import PICTURES, decoded, file_key, shape_of
+from .opening import PICTURES, file_key, picture_of, shape_of
 from .pairs import PairSet
 from .shards import Member, members, read_at
 
@@ -148,4 +147,4 @@ class _Index:
         return told if isinstance(told, dict) else {}
 
     def _picture(self, number: int, part: str, name: str) -> Open:
-        return lambda: from_pil(decoded(self._read(number, part, name), f"{name} ({part})"))[0]
+        return lambda: picture_of(self._read(number, part, name), f"{name} ({part})")

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,8 @@ class Batches:
     """Makes the batches of a run: `batches(step, indices)`.
 
     A pair that can't be used is told once and another takes its place (the next group that can). `cache` is the folder in which latents
-    and text states are kept. Pictures are opened in `config.threads` threads, one step ahead; `close` stops them.
+    and text states are kept. Pictures are opened in `config.threads` threads, one step ahead; `close` stops them. `on_sample` is called
+    before each pair that must be encoded; what it raises ends the batch.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Batches:
         seed: int,
         batch: int,
         cache: Path | None = None,
+        on_sample: Callable[[], None] | None = None,
     ) -> None:
         self.pairs, self.config, self.seed = pairs, config, seed
+        self.on_sample = on_sample or (lambda: None)
         self.cache = LatentsCache(encode, cache)
         self.order = Order(pairs.length, seed, batch)
         self.buckets = Buckets(self._shape, seed, batch, config.crop) if config.buckets else None
@@ -114,6 +117,7 @@ class Batches:
     def _encoded(self, sample: Prepared) -> Latents:
         if sample.latents is not None:
             return sample.latents
+        self.on_sample()
         assert sample.pixels is not None
         latents = self.cache.latents(as_pictures(sample.pixels))
         if self.config.variants:

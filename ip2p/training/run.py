@@ -149,7 +149,8 @@ class _Run:
             pairs = self.given or self.kind.pairs(self.base, config, self.place)
         log.info("%d prompts of %s", pairs.length, pairs.name)
         encoders = Encoders(self.base, self.team.device)
-        return Batches(pairs, encoders, config.data, config.run.seed, config.run.batch, self.place.cache)
+        ask = self._ask if self.team.count == 1 else None  # one of several must not stop alone
+        return Batches(pairs, encoders, config.data, config.run.seed, config.run.batch, self.place.cache, ask)
 
     def _losses(self, step: int, indices: Sequence[int]) -> Losses:
         batch = self.batches(step, indices).to(self.team.device)

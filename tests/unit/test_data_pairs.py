@@ -361,3 +361,37 @@ def test_300000_pairs_open_in_a_moment(tmp_path, monkeypatch):
         start = time.process_time()
         assert len(open_pairs(str(place))) == 270_000
         assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "tar", "parquet"])
+def test_damage_of_any_kind_is_a_sentence(tmp_path, kind):
+    """Bytes changed and cut off anywhere: a pair opens, or there is a reason in one line."""
+    rng, refused = np.random.default_rng(len(kind)), 0
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    name = {"tar": "a.tar", "parquet": "a.parquet"}.get(kind, "a_source.png")
+    path = tmp_path / name
+    if kind == "tar":
+        sets.shard(path, sets.samples(2))
+    elif kind == "parquet":
+        sets.table(path, rows=2)
+    else:
+        (tmp_path / "a.txt").write_text("an edit")
+        for half in ("source", "edited"):
+            Image.fromarray(layouts.pixels(0)).save(tmp_path / f"a_{half}.png", kind, exif=turned)
+    whole = path.read_bytes()
+    for trial in range(40):
+        data = bytearray(whole[: rng.integers(1, len(whole))] if trial % 3 == 0 else whole)
+        for _ in range(rng.integers(1, 8)):
+            data[rng.integers(len(data))] = rng.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            for example in all_pairs(open_pairs(str(tmp_path), "all")):
+                for opened in (example.shape, example.image, example.edited):
+                    opened()
+        except ValueError as reason:
+            refused += 1
+            assert type(reason) in (ValueError, DataError)
+            assert "\n" not in str(reason)
+            assert len(str(reason)) > 30
+    assert refused > 3
