@@ -104,11 +104,13 @@ class DistilConfig:
     """Guidance distillation: the ranges of the two scales that the adapter learns, drawn uniformly for each sample.
 
     ``of_each``: how many pairs of each prompt, scene or photo are used, so that their latents are encoded once and kept (0: all).
+    ``start``: an adapter's file from which to begin, as that of the editor before it was trained further (empty: from nothing).
     """
 
     text_scales: tuple[float, float] = (1.0, 10.0)
     image_scales: tuple[float, float] = (1.0, 2.2)
     of_each: int = 0
+    start: str = ""
 
     def __post_init__(self) -> None:
         ordered("distil.text_scales", self.text_scales)
@@ -285,6 +287,7 @@ def placed(config: TrainConfig, folder: Path) -> TrainConfig:
         model=replace(config.model, base=located(config.model.base, folder)),
         data=replace(config.data, source=located(config.data.source, folder)),
         validation=replace(config.validation, source=located(config.validation.source, folder)),
+        distil=replace(config.distil, start=located(config.distil.start, folder)),
     )
 
 

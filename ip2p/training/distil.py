@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import changes, one_pass
 from ..checkpoint import UNET, Checkpoint, check_editor
+from ..configs import ConfigError
 from ..data.pairs import Group, Lazily, PairSet
 from ..edit import Editor
 from ..noising import add_noise
@@ -55,7 +56,26 @@ def prepare(base: Checkpoint, config: TrainConfig, device: torch.device | str = 
         embedding = ScaleEmbedding(width, config.distil.text_scales, config.distil.image_scales)
     made.unet.class_embedding = embedding.to(device)
     named = [(name, parameter) for name, parameter in made.unet.named_parameters() if parameter.requires_grad]
-    return replace(made, parameters=named)
+    model = replace(made, parameters=named)
+    if config.distil.start:
+        begin(model, one_pass.read(config.distil.start, base.state))
+    return model
+
+
+@torch.no_grad()
+def begin(model: Trainable, adapter: OnePass) -> None:
+    """Let training go on from an adapter, which may be of an earlier editor. Raises ConfigError for one of other layers or another rank."""
+    layers = {theirs: ours for ours, theirs in changes.layers(model.base.state).items()}
+    learnt = dict(model.parameters)
+    values = {EMBEDDING + name: tensor for name, tensor in adapter.embedding.state_dict().items()}
+    for name in (name.removesuffix(lora.DOWN) for name in learnt if name.endswith(lora.DOWN)):
+        piece = adapter.change.get(f"{UNET}{layers[name]}.weight")
+        if isinstance(piece, changes.LowRank):
+            values |= {name + lora.DOWN: piece.down, name + lora.UP: piece.scale / model.scale * piece.up}
+    if {name: value.shape for name, value in values.items()} != {name: parameter.shape for name, parameter in learnt.items()}:
+        raise ConfigError("The adapter in distil.start has other layers or another rank: set model.targets and model.rank as it has them.")
+    for name, value in values.items():
+        learnt[name].copy_(value)
 
 
 def pairs(base: Checkpoint, config: TrainConfig, place: Place) -> PairSet:

@@ -1,5 +1,6 @@
 """Guidance distillation: the loss against an independent computation, what learns and what does not, and that it learns."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from test_trainable import base_of, moved
 
 from ip2p import guidance, one_pass
 from ip2p.checkpoint import CheckpointError
+from ip2p.configs import ConfigError
 from ip2p.training import distil
 from ip2p.training.config import DistilConfig, ModelConfig, TrainConfig
 from ip2p.training.objective import target_latent
@@ -155,3 +157,15 @@ def test_a_run_on_the_training_ring_validates_in_one_pass_and_writes_the_adapter
     expected = values["class_embedding.linear_2.bias"]
     torch.testing.assert_close(adapter.embedding.linear_2.bias, expected, atol=1e-3, rtol=1e-3)
     assert expected.any()
+
+
+def test_training_goes_on_from_an_adapter(tmp_path):
+    made = adapted(train=True)
+    (file,) = distil.write(made, [parameter.detach() for _, parameter in made.parameters], CONFIG, tmp_path)
+    further = replace(CONFIG, distil=replace(CONFIG.distil, start=str(file)))
+    again = distil.prepare(base_of(channels=8), further)
+    for (name, parameter), (other, value) in zip(again.parameters, made.parameters, strict=True):
+        assert name == other
+        torch.testing.assert_close(parameter, value, atol=1e-3, rtol=1e-3)
+    with pytest.raises(ConfigError, match="another rank"):
+        distil.prepare(base_of(channels=8), replace(further, model=replace(CONFIG.model, rank=2)))
