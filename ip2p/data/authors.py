@@ -6,6 +6,7 @@
 import itertools
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import numpy as np
 
 from .example import DataError, Example
 from .folder import value_of
+from .index_files import Found, indexed
 from .opening import PICTURES, file_key, file_shape, picture_file
 from .pairs import Lazily, PairSet
 
 SEEDS, PROMPT = "seeds.json", "prompt.json"
+INDEX = "ip2p-seeds"
 NAMED = 5
 """Missing folders that are told by name."""
 
@@ -33,11 +36,15 @@ def fits(folder: Path) -> bool:
     return first is not None and (Path(first.path) / PROMPT).is_file()
 
 
-def opened(folder: Path) -> PairSet:
-    """All prompts, sorted by name. Raises DataError."""
-    skipped: list[str] = []
-    there = _folders(folder)
-    index = _listed(folder / SEEDS, there, skipped) if (folder / SEEDS).is_file() else _Index.of({name: [] for name in there})
+def opened(folder: Path, cache: Path | None = None) -> PairSet:
+    """All prompts, sorted by name. What the list says is kept in an index (see `index_files`). Raises DataError."""
+    there, listed = _folders(folder), folder / SEEDS
+    if listed.is_file():
+        arrays, skipped = indexed(INDEX, [listed], cache, lambda: _listed(listed))
+        index, missing = _Index(**arrays).present(there)
+        skipped = [*_told(missing), *skipped]
+    else:
+        index, skipped = _Index.of({name: [] for name in there}), []
     if not len(index):
         told = f" ({skipped[0]})" if skipped else ""
         raise DataError(f"{folder} has no prompts of which the folders are there{told}: download the data again, or name its folder.")
@@ -64,18 +71,26 @@ def _folders(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class _Index:
-    """Names and seeds of many prompts in little memory: arrays instead of objects."""
+    """Names (sorted) and seeds of many prompts in little memory: arrays instead of objects. Prompt n has the seeds from `start` n to
+    `end` n."""
 
     names: np.ndarray
-    starts: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
     numbers: np.ndarray
 
     @classmethod
     def of(cls, seeds: dict[str, list[int]]) -> "_Index":
         names = sorted(seeds)
-        starts = np.cumsum([0, *map(len, map(seeds.__getitem__, names))])
+        ends = np.cumsum([0, *map(len, map(seeds.__getitem__, names))])
         numbers = np.fromiter(itertools.chain.from_iterable(map(seeds.__getitem__, names)), dtype=np.uint64)
-        return cls(np.array([os.fsencode(name) for name in names], dtype=bytes), starts, numbers)
+        return cls(_coded(names), ends[:-1], ends[1:], numbers)
+
+    def present(self, there: Sequence[str]) -> "tuple[_Index, list[str]]":
+        """(the prompts whose folders are there, the names of the others)."""
+        found = np.isin(self.names, _coded(there))
+        missing = [os.fsdecode(bytes(name)) for name in self.names[~found]]
+        return _Index(self.names[found], self.start[found], self.end[found], self.numbers), missing
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,39 +99,44 @@ class _Index:
         return os.fsdecode(bytes(self.names[number]))
 
     def seeds(self, number: int) -> list[int]:
-        return [int(seed) for seed in self.numbers[self.starts[number] : self.starts[number + 1]]]
+        return [int(seed) for seed in self.numbers[self.start[number] : self.end[number]]]
 
 
-def _listed(path: Path, there: list[str], skipped: list[str]) -> _Index:
-    """What the list names and is there; the rest is told."""
+def _coded(names: Sequence[str]) -> np.ndarray:
+    return np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
+
+
+def _listed(path: Path) -> Found:
+    """What the list names, as the arrays of an index, and what can't be read of it."""
     try:
         rows: Any = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(rows, list):
             raise ValueError("it is no list")
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name} is missing or broken ({error}): download it again.") from error
-    present = set(there)
+    skipped: list[str] = []
     seeds: dict[str, list[int]] = {}
-    missing: list[str] = []
     for number, row in enumerate(rows):
         try:
             name, numbers = str(row[0]), list(map(int, row[1]))
         except (TypeError, ValueError, IndexError, KeyError):
             skipped.append(f"{path.name}, entry {number}, is no [folder, [seeds]]: mend it.")
             continue
-        if name not in present:
-            missing.append(name)
-        elif not numbers:
+        if not numbers:
             skipped.append(f"{path.name}, entry {number}, lists no seeds for {name}: make its pictures, or take it out.")
         else:
             seeds[name] = numbers if name not in seeds else sorted({*seeds[name], *numbers})
-    if missing:
-        named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
-        skipped.insert(0, f"{path.name} lists {len(missing)} folders that are not there ({named}): unpack the data again.")
     try:
-        return _Index.of(seeds)
+        return vars(_Index.of(seeds)), skipped
     except OverflowError as error:
         raise DataError(f"{path.name} has a seed below 0 or above {2**64 - 1}: mend it.") from error
+
+
+def _told(missing: Sequence[str]) -> list[str]:
+    if not missing:
+        return []
+    named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+    return [f"{SEEDS} lists {len(missing)} folders that are not there ({named}): unpack the data again."]
 
 
 def _found(place: Path) -> list[int]:

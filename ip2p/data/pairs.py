@@ -140,7 +140,7 @@ def _stored(place: Path, split: str, cache: Path | None) -> PairSet:
     from . import authors, magicbrush, plain, tables, webdataset
 
     if (place / authors.SEEDS).is_file():
-        return divided(authors.opened(place), split)
+        return divided(authors.opened(place, cache), split)
     if shards := [place] if place.suffix.lower() == ".tar" else sorted(place.glob("*.tar")):
         return divided(webdataset.opened(shards, cache), split)
     if files := tables.files_of(place):
