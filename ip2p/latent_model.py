@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint as files
 from . import changes, one_pass, sampling, sigmas, text
+from . import checkpoint as files
 from .checkpoint import Checkpoint
 from .devices import pick_device
 from .noising import SCALE
@@ -102,6 +102,8 @@ class LatentModel:
         by_v = sampling.edm_denoised if self.family == "cosxl" else sampling.v_denoised
         denoised = by_v if self.prediction == "v_prediction" else sampling.eps_denoised
         guided = one_pass.guided if one_pass.is_adapted(self.unet) else sampling.guided
+        if one_pass.is_adapted(self.unet):
+            self.unet.class_embedding.check(text_scale, image_scale)
         denoise = guided(self.predict, conditions, text_scale, image_scale, denoised)
         noise = sampling.noise_stream(tuple(conditions.image.shape), seed)
         x = noise().to(conditions.image.device) * schedule[0]

@@ -53,6 +53,12 @@ class ScaleEmbedding(nn.Module):
         nn.init.zeros_(self.linear_2.weight)
         nn.init.zeros_(self.linear_2.bias)
 
+    def check(self, text_scale: float, image_scale: float) -> None:
+        """Log a warning where a scale is out of the range that was learnt."""
+        for name, scale, (low, high) in zip(("text", "image"), (text_scale, image_scale), self.ranges, strict=True):
+            if not low <= scale <= high:
+                log.warning("The one-pass adapter has learnt %s scales of %g to %g; %g counts as the nearest.", name, low, high, scale)
+
     def forward(self, scales: Tensor) -> Tensor:
         """(B, width) of pairs of scales (B, 2), the text's first."""
         low, high = torch.tensor(self.ranges, dtype=torch.float32, device=scales.device).unbind(1)

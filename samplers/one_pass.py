@@ -63,6 +63,7 @@ class AddScales:
         """The host's call: the embedding of the time (B, width), the UNet's first width, and the transformer options."""
         scales = options.get(SCALES, (1.0, 1.0))
         if self._last is None or self._last[0] != scales:
+            self._embedding.check(*scales)
             self._last = scales, self._embedding(torch.tensor([scales]))
         return emb + self._last[1].to(emb)
 

@@ -88,9 +88,14 @@ def test_it_predicts_what_the_trained_network_does(trained, editor, file):
         torch.testing.assert_close(one.predict(z, t, Text(text), image, scales), expected, atol=2e-2, rtol=2e-2)
 
 
-def test_scales_beyond_those_that_were_learnt_count_as_the_nearest(file, base):
+def test_scales_beyond_those_that_were_learnt_count_as_the_nearest_and_are_told(editor, file, base, photo, caplog):
     embedding = one_pass.read(file, base.state).embedding
     assert torch.equal(embedding(torch.tensor([[50.0, 0.5]])), embedding(torch.tensor([[8.0, 1.0]])))
+    with caplog.at_level(logging.WARNING):
+        editor.with_adapter(file).edit(photo, "make it night", steps=1, text_scale=8.0, image_scale=1.0)
+        assert not caplog.records
+        editor.with_adapter(file).edit(photo, "make it night", steps=1, text_scale=50.0, image_scale=1.0)
+    assert "text scales of 1 to 8; 50 counts as the nearest" in caplog.text
 
 
 def test_the_editor_without_it_stays_as_it_was(editor, file, photo):
