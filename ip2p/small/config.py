@@ -88,7 +88,7 @@ class Unet:
     min-SNR's gamma, 0 for none. ``misaligned``: share of photos' pairs that come with an instruction for another edit. Generated pairs,
     the paper's too, are as unreliable; it is what text scales of 5 to 10 sharpen, and a network that always saw the right instruction
     exaggerates at them. ``world``: share of steps on the world's scenes, ``whole`` of them on whole ones and the others on windows
-    around what changes; ``misaligned_world``: the same share for them; ``focus``: how much more than the rest the places count that
+    a quarter the size; ``misaligned_world``: the same share for them; ``focus``: how much more than the rest the places count that
     change. ``start``: an editor's file whose denoiser is trained on, or empty for a new one.
     """
 

@@ -56,7 +56,7 @@ class Crops:
 
 
 class UnetLoss:
-    """The objective on random crops of photos' pairs, on windows of scenes around what changes, and on whole scenes."""
+    """The objective on random crops of photos' pairs, on windows of scenes, and on whole scenes."""
 
     def __init__(
         self, unet: UNet2DConditionModel, text: nn.Module, photos: Pairs, scenes: Edited | None, captions: list[str], config: Unet
@@ -103,7 +103,7 @@ class UnetLoss:
         return ask_for(kinds, rng, self.captions)
 
     def _of_scenes(self, scenes: Edited, rng: np.random.Generator, side: int) -> Crops:
-        """Edits of single things: whole scenes for ``side`` 0, else windows of that many latents around what changes."""
+        """Edits of single things: whole scenes for ``side`` 0, else windows of that many latents of a scene."""
         whole = scenes.source.shape[-1]
         rows = [self._one(scenes, rng, side or whole) for _ in range(self._size(side or whole))]
         image, edited, changed, instructions = zip(*rows, strict=True)
@@ -126,8 +126,9 @@ class UnetLoss:
 
 
 def around(changed: Tensor, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """A random window of ``side`` latents a side that holds a random one of the changed places of (h, w)."""
-    places = torch.nonzero(changed > 0)
+    """A random window of ``side`` latents a side of (h, w): half of the time one that holds a changed place, else anywhere, so that
+    things which nobody asked about are learned to be left alone."""
+    places = torch.nonzero(changed > (0 if rng.random() < 0.5 else -1))
     chosen = places[int(rng.integers(len(places)))].tolist() if len(places) else [0, 0]
     slices = []
     for place, length in zip(chosen, changed.shape, strict=True):
