@@ -77,6 +77,8 @@ class Checked:
     skipped: tuple[str, ...]
     pairs_each: float = 1.0
     """Pairs that a prompt has in the mean."""
+    made: bool = False
+    """Are pairs made by program, and so need not be kept?"""
 
     @property
     def clean(self) -> bool:
@@ -123,7 +125,7 @@ def check_pairs(
             if on_pair:
                 on_pair(looker.done)
     faults = tuple(looker.faults[kind] for kind in CURES if kind in looker.faults)
-    return Checked(pairs.name, pairs.length, count, looker.done, faults, pairs.skipped, float(np.mean(sizes or [1])))
+    return Checked(pairs.name, pairs.length, count, looker.done, faults, pairs.skipped, float(np.mean(sizes or [1])), looker.made)
 
 
 def _numbers(length: int, limit: int) -> Sequence[int]:
@@ -137,7 +139,7 @@ class _Looker:
     """Looks at one pair after another."""
 
     def __init__(self, crop: int) -> None:
-        self.crop, self.done = crop, 0
+        self.crop, self.done, self.made = crop, 0, False
         self.faults: dict[str, Fault] = {}
         self.met: dict[str, int] = {}
         """The prompt of each instruction."""
@@ -150,6 +152,7 @@ class _Looker:
     def look(self, pairs: PairSet, number: int, example: Example, pair: int) -> None:
         """All faults of a pair."""
         self.done += 1
+        self.made |= example.ask is not None
         self._words(number, example)
         try:
             pairs.key(number, pair)

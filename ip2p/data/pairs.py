@@ -106,7 +106,7 @@ def open_pairs(spec: str, split: str = "train", size: int = 0, cache: Path | Non
         raise DataError(f"A size of {size} pixels can't be had: use 0 (the usual one) or more.")
     if not spec.strip():
         raise DataError("No training data is named: name a folder, world, or photos:FOLDER.")
-    if " + " in spec:
+    if " + " in spec and not Path(spec).expanduser().exists():
         from .mixed import open_mixed
 
         return open_mixed(spec, split, size, cache)

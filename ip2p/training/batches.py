@@ -25,13 +25,15 @@ log = logging.getLogger(__name__)
 
 TRIES = 100
 """So many groups after one another that can't be used end the training."""
+MANY = 1_000_000
+"""Of more pairs than this that are made by program none is kept: a run meets each once, if at all."""
 AHEAD = 256
 """Samples that are prepared ahead at most."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sample before it is encoded: `pixels` (2, H, W, 3) in bytes, or the `latents` that were kept under its `key`.
+    """A sample before it is encoded: `pixels` (2, H, W, 3) in bytes, or the `latents` that were kept under its `key` ("": they are not).
 
     `repeated`: the instruction will be met again, in the same words.
     """
@@ -120,7 +122,7 @@ class Batches:
         self.on_sample()
         assert sample.pixels is not None
         latents = self.cache.latents(as_pictures(sample.pixels))
-        if self.config.variants:
+        if sample.key:
             self.cache.keep(sample.key, latents)
         return latents
 
@@ -149,8 +151,9 @@ class Batches:
         pair = _one_of(group, rng)
         example = group[pair]
         instruction = self._instruction(example, rng)
-        cut, name = self._cut(self.pairs.key(number, pair), size, instruction, rng)
-        latents = self.cache.kept(name) if self.config.variants else None
+        met_once = example.ask is not None and self.pairs.length * len(group) > MANY
+        cut, name = self._cut(self.pairs.key(number, pair), size, instruction, rng, 0 if met_once else self.config.variants)
+        latents = self.cache.kept(name) if name else None
         pixels = None if latents is not None else _opened(example, cut)
         return Prepared(example.id, instruction, example.ask is None, name, chance, latents, pixels)
 
@@ -164,20 +167,20 @@ class Batches:
             raise DataError(f"{example.id} has an empty instruction: write one, or take the pair out.")
         return words
 
-    def _cut(self, key: str, size: tuple[int, int], instruction: str, rng: np.random.Generator) -> tuple[Cut, str]:
-        """The part of a pair that is used, and the name under which its latents are kept.
+    def _cut(self, key: str, size: tuple[int, int], instruction: str, rng: np.random.Generator, variants: int) -> tuple[Cut, str]:
+        """The part of a pair that is used, and the name under which its latents are kept ("": they are not).
 
         With `variants` it is one of so many, which depend on the pair and the settings alone: other runs meet the same ones.
         """
         config = self.config
-        if config.variants:
-            which = f"{key}|{size}|{config.sizes}|{int(rng.integers(config.variants))}"
+        if variants:
+            which = f"{key}|{size}|{config.sizes}|{int(rng.integers(variants))}"
             rng = np.random.default_rng(list(hashlib.blake2b(which.encode("utf-8", "surrogateescape"), digest_size=16).digest()))
         short = int(rng.integers(config.sizes[0], config.sizes[-1] + 1))
         left, top, coin = (float(value) for value in rng.random(3))
         flip = coin < config.flip and (config.mirror_sides or not names_a_side(instruction))
         cut = Cut(*size, max(1.0, short / config.crop), left, top, flip)
-        return cut, f"{key}|{cut}"
+        return cut, f"{key}|{cut}" if variants else ""
 
     def _shape(self, step: int, index: int) -> float:
         """The width over the height of a sample's source; 1 for one that can't be opened, which another will replace."""

@@ -14,7 +14,7 @@ from ..checkpoint import Checkpoint
 from ..data.check import LIMIT, Checked, check_pairs
 from ..data.pairs import PairSet
 from ..devices import pick_device
-from .batches import pairs_of
+from .batches import MANY, pairs_of
 from .config import TrainConfig
 from .estimate import PASSES, TOKENS, Activations, Memory, activations, alternatives, gigabytes, memory
 from .objective import Batch, Draws
@@ -190,7 +190,10 @@ def _kept(config: TrainConfig, found: Checked | None, out: Path | None) -> tuple
     """A word on the disk where the latents that will be kept may not fit."""
     if not found or not config.data.variants:
         return ()
-    pairs = min(found.length * found.pairs_each * config.data.variants, float(config.run.batch) * config.run.steps)
+    there = found.length * found.pairs_each
+    if found.made and there > MANY:
+        return ()
+    pairs = min(there * config.data.variants, float(config.run.batch) * config.run.steps)
     size = pairs * 3 * 4 * (config.data.crop / 8) ** 2 * 2
     folder = Path(config.data.cache or out or ".").absolute()
     place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())

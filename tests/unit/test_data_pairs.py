@@ -289,6 +289,8 @@ def test_a_mixture_has_the_shares_of_its_weights(tmp_path):
     assert pairs.key(15, 0) == open_pairs(str(other), "all").key(11 % 3, 0)
     plain = open_pairs(f"{one} + {other}", "all")
     assert [plain.group(number)[0].id for number in range(7)] == [*(f"000000{n}/11" for n in range(4)), "000001", "000002", "000003"]
+    odd = sets.authors(tmp_path / "my + pairs")
+    assert len(open_pairs(str(odd), "all")) == 3, "a folder's name may look like a mixture"
     with pytest.raises(DataError, match="Only some sets"):
         open_pairs(f"0.5*{one} + {other}", "all")
 

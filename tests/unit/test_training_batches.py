@@ -102,7 +102,7 @@ def test_resize_and_crop_are_pillows():
 def test_crops_and_flips_are_spread(encode, folder):
     with batches(folder, encode) as made:
         rngs = [np.random.default_rng(seed) for seed in range(2000)]
-        cuts = [made._cut("key", (32, 32), "make it red", rng)[0] for rng in rngs]
+        cuts = [made._cut("key", (32, 32), "make it red", rng, 0)[0] for rng in rngs]
     zooms = Counter(round(cut.zoom * 32) for cut in cuts)
     assert sorted(zooms) == [32, 33, 34, 35, 36]
     assert min(zooms.values()) > 300
@@ -115,7 +115,7 @@ def test_instructions_that_name_a_side_are_not_mirrored(encode, folder):
     assert not names_a_side("make it bright, leftover food")
     for mirrored, expected in ((False, 0), (True, 100)):
         with batches(folder, encode, replace(SMALL, flip=1.0, mirror_sides=mirrored)) as made:
-            cuts = [made._cut("key", (32, 32), "the right one", np.random.default_rng(seed))[0] for seed in range(100)]
+            cuts = [made._cut("key", (32, 32), "the right one", np.random.default_rng(seed), 0)[0] for seed in range(100)]
         assert sum(cut.flip for cut in cuts) == expected
 
 
@@ -236,6 +236,20 @@ def test_misaligned_pairs_get_anothers_words(encode):
     with Batches(pairs, encode, replace(SMALL, misaligned=0.3), 0, 1000) as made:
         said = [(s.id, s.instruction) for s in (made._prepare(0, index) for index in range(1000))]
     assert 240 < sum(instruction != f"edit {name}" for name, instruction in said) < 360
+
+
+def test_of_countless_made_pairs_none_is_kept(encode, tmp_path):
+    def made(length, ask):
+        example = Example("one", "edit", lambda: torch.zeros(32, 32, 3), edited=lambda: torch.ones(32, 32, 3), ask=ask)
+        return PairSet("made", length, lambda number: (example,), lambda number, pair: f"{number}")
+
+    def files(pairs, name):
+        with Batches(pairs, encode, replace(SMALL, variants=1), 0, 4, tmp_path / name) as batches:
+            batches(0, range(4))
+        return len(list((tmp_path / name / "latents").rglob("*.features")))
+
+    assert files(made(2_000_000, lambda rng: "edit"), "countless") == 0
+    assert files(made(1000, lambda rng: "edit"), "few") == files(made(2_000_000, None), "stored") == 4
 
 
 def test_no_thread_outlives_a_run(folder, encode):
