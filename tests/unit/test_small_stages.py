@@ -1,5 +1,6 @@
 """`python -m ip2p small`, whole, on a handful of pictures: every stage runs, resumes, and the file it ends in edits a picture."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,11 @@ crop = 64
 scales = [64, 72]
 edits = 2
 photos = 2
+[scenes]
+files = 2
+scenes = 1
+size = 64
+edits = 2
 [unet]
 widths = [32, 32]
 attention = [1]
@@ -77,6 +83,24 @@ def test_all_stages_make_a_file_that_edits(work: Path) -> None:
     assert not torch.equal(edited, picture)
 
 
+def test_training_goes_on_from_a_finished_file(work: Path) -> None:
+    """With `start` and no steps the autoencoder is the earlier file's to the bit, and the denoiser begins at its weights."""
+    assert train(work) == 0
+    earlier = work / "earlier.safetensors"
+    (work / "run" / "embedded.safetensors").rename(earlier)
+    text = (work / "config.toml").read_text().replace(f'teacher = "{(work / "teacher").as_posix()}"', f'start = "{earlier.as_posix()}"')
+    text = text.replace("encoder = { steps = 2, batch = 2 }", "encoder = { steps = 0 }")
+    text = text.replace("decoder = { steps = 2, batch = 2 }", "decoder = { steps = 0 }")
+    text = text.replace("sides = [4, 8]", f'sides = [4, 8]\nstart = "{earlier.as_posix()}"').replace("rate = 1e-3", "")
+    (work / "config.toml").write_text(text)
+    shutil.rmtree(work / "run")
+    assert train(work) == 0
+    before, after = (read(path).state for path in (earlier, work / "run" / "embedded.safetensors"))
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items() if name.startswith("first_stage_model."))
+    moved = [(after[name].float() - tensor.float()).abs().max() for name, tensor in before.items() if name.startswith("model.")]
+    assert 0 < float(max(moved)) < 0.02
+
+
 def test_a_stage_without_its_forerunner_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(work, "--stage", "latents") == 2
     assert "train that stage first" in capsys.readouterr().err
@@ -92,7 +116,7 @@ def test_latents_that_are_there_are_kept(work: Path) -> None:
     assert before == {path.name: path.stat().st_mtime_ns for path in folder.glob("*.pt")}
     pairs = latents.read(folder)
     assert pairs.edited.shape == (len(pairs.source), 2, 4, 8, 8)
-    assert pairs.kinds.shape == (len(pairs.source), 2)
+    assert pairs.kinds.shape == (len(pairs.source), 2, 2)
 
 
 def test_a_missing_or_wrong_teacher_is_refused_with_a_sentence(work: Path) -> None:
