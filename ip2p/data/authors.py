@@ -16,7 +16,7 @@ import numpy as np
 from .example import DataError, Example
 from .folder import value_of
 from .index_files import Found, indexed
-from .opening import PICTURES, file_key, file_shape, picture_file
+from .opening import PICTURES, file_key, file_shape, picture_file, printable
 from .pairs import Lazily, PairSet
 
 SEEDS, PROMPT = "seeds.json", "prompt.json"
@@ -172,7 +172,7 @@ def _group(place: Path, seeds: list[int]) -> Lazily:
     def make(number: int) -> Example:
         first, second = _halves(place, seeds[number])
         return Example(
-            id=f"{place.name}/{seeds[number]}",
+            id=f"{printable(place.name)}/{seeds[number]}",
             instruction=value_of(prompt, "instruction"),
             image=picture_file(first),
             caption=str(prompt.get("input") or prompt.get("caption") or ""),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..pictures import from_pil
 from .example import DataError, Example
-from .opening import decoded, once
+from .opening import decoded, once, printable
 from .pairs import Lazily, PairSet, divided
 from .photo_files import HELD_OUT, Photo, StoredPhoto, find_photos, held_out
 from .world import FIRST_SEED, SIZE, check_size, task_example
@@ -130,7 +130,7 @@ def _edit(stored: StoredPhoto, kinds: Sequence[str], side: int, words: _Words) -
     source, kind = once(lambda: _sized(stored.read(), side)), named(kinds)
     usual = np.random.default_rng([*stored.name.encode("utf-8", "replace"), *kind.encode()])
     return Example(
-        id=f"{stored.name}-{kind}",
+        id=f"{printable(stored.name)}-{kind}",
         instruction=words.ask(kinds, usual),
         image=source,
         edited=lambda: torch.from_numpy(apply_all(kinds, source().numpy())),

@@ -130,6 +130,11 @@ def once(make: Callable[[], Tensor]) -> Open:
     return opened
 
 
+def printable(name: str) -> str:
+    """A name as it can be shown: what is no UTF-8 in it becomes question marks."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def file_key(*files: Path) -> str:
     """What some files hold, as far as names, sizes and times tell. Raises DataError for one that is not there."""
     try:

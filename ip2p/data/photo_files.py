@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .example import DataError
-from .opening import file_key
+from .opening import file_key, printable
 from .shards import Member, members, read_at
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
@@ -60,7 +60,7 @@ class StoredPhoto:
     def read(self) -> Photo:
         """The photo with its captions. Raises DataError."""
         data = read_at(self.path, self.start, self.size, self.name) if self.size else _whole(self.path)
-        return Photo(self.name, data, tuple(self._text().splitlines()))
+        return Photo(printable(self.name), data, tuple(self._text().splitlines()))
 
     def _text(self) -> str:
         if self.text is None:

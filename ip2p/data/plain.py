@@ -13,7 +13,7 @@ import numpy as np
 
 from .example import DataError, Example
 from .folder import ENDS, METADATA, NAMES, value_of
-from .opening import PICTURES, file_key, file_shape, mask_file, picture_file
+from .opening import PICTURES, file_key, file_shape, mask_file, picture_file, printable
 from .pairs import PairSet
 
 
@@ -106,7 +106,7 @@ class _Names:
 def _example(folder: Path, record: dict[str, str]) -> Example:
     image = folder / record["image"]
     return Example(
-        id=record["id"],
+        id=printable(record["id"]),
         instruction=record["instruction"],
         image=picture_file(image),
         caption=record["caption"],

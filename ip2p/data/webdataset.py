@@ -14,7 +14,7 @@ import numpy as np
 from .example import DataError, Example, Open
 from .folder import ENDS, NAMES, value_of
 from .index_files import Arrays, Found, indexed
-from .opening import PICTURES, file_key, picture_of, shape_of
+from .opening import PICTURES, file_key, picture_of, printable, shape_of
 from .pairs import PairSet
 from .shards import Member, members, read_at
 
@@ -72,7 +72,7 @@ def _found(shards: Sequence[Path]) -> Found:
         whole, lacking = _samples(inside)
         skipped += [why] if why else []
         if lacking:
-            shown = lacking[0].encode("utf-8", "replace").decode()
+            shown = printable(lacking[0])
             skipped.append(f"{path.name}: {len(lacking)} samples lack a picture or an instruction, the first {shown}: add what is missing.")
         rows += [(number, [parts.get(part) for part in PARTS]) for parts in whole.values()]
         keys += [key.encode("utf-8", "surrogateescape") for key in whole]

@@ -152,7 +152,7 @@ class Batches:
         example = group[pair]
         instruction = self._instruction(example, rng)
         met_once = example.ask is not None and self.pairs.length * len(group) > MANY
-        cut, name = self._cut(self.pairs.key(number, pair), size, instruction, rng, 0 if met_once else self.config.variants)
+        cut, name = self._cut(_digest(self.pairs.key(number, pair)).hex(), size, instruction, rng, 0 if met_once else self.config.variants)
         latents = self.cache.kept(name) if name else None
         pixels = None if latents is not None else _opened(example, cut)
         return Prepared(example.id, instruction, example.ask is None, name, chance, latents, pixels)
@@ -175,7 +175,7 @@ class Batches:
         config = self.config
         if variants:
             which = f"{key}|{size}|{config.sizes}|{int(rng.integers(variants))}"
-            rng = np.random.default_rng(list(hashlib.blake2b(which.encode("utf-8", "surrogateescape"), digest_size=16).digest()))
+            rng = np.random.default_rng(list(_digest(which)))
         short = int(rng.integers(config.sizes[0], config.sizes[-1] + 1))
         left, top, coin = (float(value) for value in rng.random(3))
         flip = coin < config.flip and (config.mirror_sides or not names_a_side(instruction))
@@ -198,6 +198,11 @@ def pairs_of(config: DataConfig, cache: Path | None = None) -> PairSet:
     """The training set of a config; what is made by program is made at the size to which pictures are resized. Raises DataError."""
     found = open_pairs(config.source, config.split, config.size or config.sizes[0], cache)
     return found.part(0, config.count) if config.count else found
+
+
+def _digest(text: str) -> bytes:
+    """Of a text that may have a file's name in it, which need not be UTF-8."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def _one_of(group: Group, rng: np.random.Generator) -> int:

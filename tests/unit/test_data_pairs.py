@@ -367,6 +367,25 @@ def test_300000_pairs_open_in_a_moment(tmp_path, monkeypatch):
     assert all(index.stat().st_size < 40 * 2**20 for index in tmp_path.rglob(".ip2p*")), "what is kept in memory is as small"
 
 
+def test_names_that_are_no_utf8(tmp_path):
+    """Files of such names are found, kept apart and shown."""
+    odd = "caf\udce9"
+    try:
+        sets.authors(tmp_path / "authors", 1)
+        (tmp_path / "authors" / "0000000").rename(tmp_path / "authors" / odd)
+        sets.lone_pair(tmp_path / "plain", odd, (40, 32))
+        layouts.save(tmp_path / "photos" / f"{odd}.png", layouts.pixels(1))
+    except (OSError, UnicodeError):
+        return  # a system whose names are always text has none of these
+    (tmp_path / "authors" / "seeds.json").write_text(json.dumps([[odd, [11, 12]]]))
+    for spec, shown in ((tmp_path / "authors", "caf?/11"), (tmp_path / "plain", "caf?"), (f"photos:{tmp_path}/photos", "caf?-unchanged")):
+        pairs = open_pairs(str(spec), "all", 32)
+        example = pairs.group(0)[0]
+        assert example.id == shown
+        assert example.image().shape == example.edited().shape
+        pairs.key(0, 0).encode("utf-8", "surrogateescape")
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "tar", "parquet"])
 def test_damage_of_any_kind_is_a_sentence(tmp_path, kind):
     """Bytes changed and cut off anywhere: a pair opens, or there is a reason in one line."""

@@ -122,7 +122,7 @@ def test_instructions_that_name_a_side_are_not_mirrored(encode, folder):
 def test_buckets_keep_the_shapes_of_pictures(tmp_path, encode):
     for number in range(12):
         wide = number % 2
-        sets.lone_pair(tmp_path, number, (96, 48) if wide else (48, 96))
+        sets.lone_pair(tmp_path, number, (96, 48) if wide else (48, 96), number)
     config = replace(SMALL, crop=192, sizes=(192, 192), buckets=True)
     with batches(tmp_path, encode, config, batch=3) as made:
         shapes = {}
@@ -250,6 +250,15 @@ def test_of_countless_made_pairs_none_is_kept(encode, tmp_path):
 
     assert files(made(2_000_000, lambda rng: "edit"), "countless") == 0
     assert files(made(1000, lambda rng: "edit"), "few") == files(made(2_000_000, None), "stored") == 4
+
+
+def test_latents_of_files_whose_names_are_no_utf8_are_kept(folder, encode, tmp_path):
+    pairs = open_pairs(str(folder), "all")
+    odd = replace(pairs, key=lambda number, pair: f"caf\udce9 {number} {pair}")
+    with Batches(odd, encode, replace(SMALL, variants=1), 0, 4, tmp_path / "cache") as made:
+        before = made(0, range(4))
+        assert equal(made(0, range(4)), before)
+        assert not made.left_out
 
 
 def test_no_thread_outlives_a_run(folder, encode):

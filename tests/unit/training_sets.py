@@ -72,8 +72,8 @@ def table(path, rows=6, columns=("original_image", "edit_prompt", "edited_image"
     return path
 
 
-def lone_pair(folder, number, size):
-    """One pair of a plain folder whose pictures belong together by name."""
+def lone_pair(folder, name, size, seed=0):
+    """One pair of a plain folder whose pictures belong together by name, NAME_source.png and so on."""
     for half in ("source", "edited"):
-        save(folder / f"{number}_{half}.png", pixels(number + len(half), *size))
-    (folder / f"{number}.txt").write_text(f"edit {number}")
+        save(folder / f"{name}_{half}.png", pixels(seed + len(half), *size))
+    (folder / f"{name}.txt").write_text("an edit")
