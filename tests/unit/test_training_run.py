@@ -204,9 +204,9 @@ def environment() -> dict[str, str]:
 
 
 def test_two_processes_give_what_one_gives_and_one_goes_on(base: Checkpoint, work: Path, tmp_path: Path) -> None:
-    constant = {"run": {"schedule": "constant"}, "optimizer": {"clip": 0.0}}
+    constant = {"run": {"schedule": "constant"}, "optimizer": {"clip": 0.0, "rate": 1e-5}}
     whole = train(config(work, constant), tmp_path / "one", base, device="cpu")
-    same_rate = ("--set", "run.schedule=constant", "--set", "optimizer.clip=0")
+    same_rate = ("--set", "run.schedule=constant", "--set", "optimizer.clip=0", "--set", "optimizer.rate=1e-5")
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     subprocess.run(
@@ -221,10 +221,10 @@ def test_two_processes_give_what_one_gives_and_one_goes_on(base: Checkpoint, wor
     rest = train(config(work, constant), tmp_path / "moved", base, device="cpu")
     assert rest.notes == ("run.steps 4 → 6",)
     losses = [curves.series(log.lines(tmp_path / name), "loss")[1] for name in ("one", "moved")]
-    assert losses[0] == pytest.approx(losses[1], rel=2e-4)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     start = raw(prepared(kind_of(config(work)), base, config(work), torch.device("cpu")))
     one, other = raw(whole.trainable), raw(rest.trainable)
-    assert distance(one, other) < 1e-2 * distance(one, start)
+    assert distance(one, other) < 0.05 * distance(one, start)  # AdamW moves a weight whose gradient is nothing but rounding as far as any
     one, other = (gradients(tmp_path / name / "checkpoints") for name in ("one", "moved"))
     assert distance(one, other) < 1e-4 * distance(one, [0 * mean for mean in one])
 
