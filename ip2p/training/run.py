@@ -226,7 +226,7 @@ class _Run:
         if self.log:
             self.log.validated(step, found.numbers)
         save_picture(found.picture, self.out / PICTURES / f"step-{step:08d}.png")
-        curves.write(self.out)
+        self._plot()
         self._tell(found)
         best = self.config.validation.best
         return found.score if not best else resuming.score_of(found, best)
@@ -240,8 +240,15 @@ class _Run:
             self.batches.close()
         if self.log:
             self.log.close()
+            self._plot()
+
+    def _plot(self) -> None:
+        """Draw the curves, if there is something to draw and something to draw with; a plot is no reason to end a run."""
+        try:
             if curves.series(curves.lines(self.out), "loss")[0]:
                 curves.write(self.out)
+        except (ValueError, OSError) as error:
+            log.warning("The curves are not drawn: %s", error)
 
 
 def read_base(config: TrainConfig) -> Checkpoint:
