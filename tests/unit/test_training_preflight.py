@@ -223,6 +223,12 @@ def test_the_world_has_no_fault():
     assert check_pairs(open_pairs("world:remove", size=64), crop=64, limit=2).clean
 
 
+def test_made_pairs_that_show_no_change_are_no_fault(tmp_path):
+    save(tmp_path / "a.png", pixels(3, 64, 64))
+    found = check_pairs(open_pairs(f"photos:{tmp_path}", "all", 32), limit=0)
+    assert (found.clean, found.pairs > 100, found.made) == (True, True, True)
+
+
 def test_alpha_and_grey_pictures_are_no_fault(tmp_path):
     sets.triplets(tmp_path, 2, (64, 64))
     for name, mode in (("0a", "RGBA"), ("0b", "L"), ("1a", "CMYK")):
