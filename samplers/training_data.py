@@ -11,7 +11,7 @@ from ..ip2p.data.example import DataError, Example
 from ..ip2p.data.pairs import PairSet, open_pairs
 from ..ip2p.evaluation.sheet import Panel, Strip, sheet
 
-PAIRS = 6
+PAIRS = 4
 """Pairs on the sheet."""
 CELL = 200
 """Longest side in pixels of a picture on the sheet."""

@@ -97,3 +97,47 @@ def image():
     import torch
 
     return torch.rand(1, 90, 70, 3, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def state_of(pack, nodes):
+    """The UNet's weights of a MODEL with its patches worked in, in LDM layout."""
+    from launcher.in_process import pack_module
+
+    read = pack_module(nodes, "samplers.states").checkpoint_of
+    return lambda model: read(model).state
+
+
+@pytest.fixture(scope="module")
+def output(nodes, tmp_path_factory):
+    """The host's output folder for one file of tests."""
+    import folder_paths
+
+    before, folder = folder_paths.get_output_directory(), tmp_path_factory.mktemp("output")
+    folder_paths.set_output_directory(str(folder))
+    yield folder
+    folder_paths.set_output_directory(before)
+
+
+class Bar:
+    """The host's progress bar: what it was told, and where it raises because the user cancels, as the server's does."""
+
+    def __init__(self):
+        self.told, self.cancel_at = [], None
+
+    def hook(self, value, total, preview, node_id=None):
+        import comfy.model_management
+
+        self.told.append((value, total, preview))
+        if self.cancel_at is not None and value >= self.cancel_at:
+            raise comfy.model_management.InterruptProcessingException
+
+
+@pytest.fixture
+def bar(nodes):
+    import comfy.utils
+
+    bar = Bar()
+    comfy.utils.set_progress_bar_global_hook(bar.hook)
+    yield bar
+    comfy.utils.set_progress_bar_global_hook(None)

@@ -3,16 +3,7 @@
 import pytest
 import torch
 
-from launcher.in_process import pack_module
-
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
-
-
-@pytest.fixture(scope="module")
-def state_of(pack, nodes):
-    """The UNet's weights of a MODEL, in LDM layout."""
-    read = pack_module(nodes, "samplers.states").checkpoint_of
-    return lambda model: read(model).state
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +22,11 @@ def plain(pack, networks, tmp_path_factory):
     return models
 
 
-@pytest.fixture
-def output(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def diffusers_folder(tmp_path, monkeypatch, output):
     import folder_paths
 
-    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path / "output"))
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "diffusers", ([str(tmp_path / "diffusers")], {"folder"}))
-    return tmp_path / "output"
 
 
 def equal(one, other):

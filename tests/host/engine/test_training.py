@@ -5,28 +5,8 @@ import json
 import pytest
 import torch
 
-from launcher.in_process import pack_module
-
 SIZE = 64
 STEPS = 4
-
-
-@pytest.fixture(scope="module")
-def state_of(pack, nodes):
-    """The UNet's weights of a MODEL, in LDM layout."""
-    read = pack_module(nodes, "samplers.states").checkpoint_of
-    return lambda model: read(model).state
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    """The host's output folder for this file."""
-    import folder_paths
-
-    before, folder = folder_paths.get_output_directory(), tmp_path_factory.mktemp("output")
-    folder_paths.set_output_directory(str(folder))
-    yield folder
-    folder_paths.set_output_directory(before)
 
 
 @pytest.fixture(scope="module")
@@ -130,27 +110,6 @@ def test_progress_loss_and_edits_are_shown(train, bar):
     assert [value for value, *_ in bar.told][-1] == 2
     assert {total for _, total, _ in bar.told} == {2}
     assert any(preview is not None for *_, preview in bar.told)
-
-
-@pytest.fixture
-def bar(nodes):
-    """The host's progress bar, which raises where the user cancels, as the server's does."""
-    import comfy.model_management
-    import comfy.utils
-
-    class Bar:
-        def __init__(self):
-            self.told, self.cancel_at = [], None
-
-        def hook(self, value, total, preview, node_id=None):
-            self.told.append((value, total, preview))
-            if self.cancel_at is not None and value >= self.cancel_at:
-                raise comfy.model_management.InterruptProcessingException
-
-    bar = Bar()
-    comfy.utils.set_progress_bar_global_hook(bar.hook)
-    yield bar
-    comfy.utils.set_progress_bar_global_hook(None)
 
 
 def test_a_longer_run_goes_on(trained, train, output):
