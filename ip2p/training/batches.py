@@ -27,8 +27,8 @@ TRIES = 100
 """So many groups after one another that can't be used end the training."""
 MANY = 1_000_000
 """Of more pairs than this that are made by program none is kept: a run meets each once, if at all."""
-AHEAD = 256
-"""Samples that are prepared ahead at most."""
+AHEAD = 128 * 2**20
+"""Bytes of pictures that are prepared ahead, about."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Batches:
 
     def __call__(self, step: int, indices: Sequence[int]) -> Batch:
         """Those samples of the step's global batch, encoded, on the CPU. Raises DataError where no pair can be used."""
+        self._prepare_ahead(step, indices)
         prepared = [self._taken(step, index) for index in indices]
         self._prepare_ahead(step + 1, indices)
         latents = [self._encoded(sample) for sample in prepared]
@@ -110,10 +111,11 @@ class Batches:
     def _prepare_ahead(self, step: int, indices: Sequence[int]) -> None:
         if self._threads is None:
             return
-        for old in [place for place in self._ahead if place[0] < step - 1]:
+        for old in [place for place in self._ahead if not step - 1 <= place[0] <= step + 1]:
             self._ahead.pop(old).cancel()
+        most = max(1, AHEAD // (6 * self.config.crop**2))
         for index in indices:
-            if len(self._ahead) < AHEAD and (step, index) not in self._ahead:
+            if len(self._ahead) < most and (step, index) not in self._ahead:
                 self._ahead[step, index] = self._threads.submit(self._prepare, step, index)
 
     def _encoded(self, sample: Prepared) -> Latents:
