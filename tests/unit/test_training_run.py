@@ -124,6 +124,8 @@ def test_validation_is_logged_drawn_and_chooses_the_best(base: Checkpoint, work:
     found = [line for line in log.lines(tmp_path) if "validation" in line]
     assert [line["step"] for line in found] == [3, 6]
     assert all(0 < line["validation"]["l1_target"] < 1 for line in found)
+    losses = curves.series(log.lines(tmp_path), "loss")[1]
+    assert losses[-1] < 0.9 * losses[0]
     assert [event.step for event in events if event.validated] == [3, 6]
     best = min(found, key=lambda line: line["validation"]["l1_target"])
     assert Checkpoints(tmp_path / "checkpoints").best() == best["step"]
