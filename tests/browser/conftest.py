@@ -53,7 +53,7 @@ def page(browser, client):
     tab.said = []
     tab.on("console", lambda message: tab.said.append(message.text) if message.type == "error" else None)
     tab.on("pageerror", lambda error: tab.said.append(str(error)))
-    tab.goto(client.url)
-    tab.wait_for_function(READY, timeout=60_000)
+    tab.goto(client.url, timeout=120_000)
+    tab.wait_for_function(READY, timeout=120_000)
     tab.wait_for_timeout(1500)
     return tab

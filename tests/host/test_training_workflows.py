@@ -88,3 +88,13 @@ def test_a_merged_editor_edits(client, object_info):
         pixels(client.pictures(client.run(prompt_of(name, object_info, settings)))[-1]) for name in ("merge_editor", "edit_photo")
     )
     assert np.array_equal(merged, plain)
+
+
+def test_an_edit_beside_a_prompt_to_the_personal_model(client, object_info, server):
+    settings = {"class_images": 1, "steps": 2, "size": 64, "name": "my cat", "more": "dreambooth.class_steps=1"}
+    outputs = client.run(prompt_of("dreambooth_or_edit", object_info, settings))
+    *_, sheet = map(pixels, client.pictures(outputs))
+    assert sheet.shape[1] > 3 * 320
+    (table,) = texts(outputs)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["Edit by instruction", "Prompt to the personal model"]
+    assert (run_folder(server, "my cat") / "instances" / "01.png").is_file()
