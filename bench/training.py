@@ -3,7 +3,8 @@
 Both train the same network from the same weights on the same pairs, with the same batch, precision, optimiser and EMA, each in a process
 of its own; they take turns of a few steps, so that what else the machine does concerns both. Diffusers' side does what its example
 `train_instruct_pix2pix.py` does: pictures are opened and cut, and pictures and text encoded, on every step; AdamW; a clipped gradient; its
-`EMAModel`; its attention. Ours is `ip2p.training.run.train`, the time in which it fills its cache of latents included.
+`EMAModel`; its attention. Ours is `ip2p.training.run.train`, the time in which it fills its cache of latents included. Ours adds up the
+gradient of a batch over parts of it (`--micro-batch`; 0: at once, as diffusers' example does by default): the same gradient in less memory.
 
 Memory is the peak above what the imports take: of the process's resident memory on a processor, of torch's allocator on a GPU. At the end
 both networks (raw and averaged weights) are measured on the same held-out pairs and noise. The last line is one JSON object.
@@ -23,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 RATE, CLIP, DECAY = 1e-4, 1.0, 0.9999
-HELD_OUT = 32
+HELD_OUT = 16
 SIDES = ("ours", "diffusers")
 
 
@@ -47,6 +48,7 @@ def _options() -> argparse.Namespace:
     add("--steps", type=int, default=60, help="training steps of each (default 60)")
     add("--turn", type=int, default=5, help="steps of a turn (default 5)")
     add("--batch", type=int, default=16, help="pairs a step (default 16)")
+    add("--micro-batch", type=int, default=8, help="pairs that ours computes at once (default 8; 0: the whole batch)")
     add("--pairs", type=int, default=64, help="pairs to train on (default 64)")
     add("--size", type=int, default=128, help="pixels a side (default 128)")
     add("--precision", default="bf16", choices=("fp32", "bf16"), help="of both (default bf16)")
@@ -93,7 +95,7 @@ def _tell(options: argparse.Namespace, rounds: list[dict[str, float]], found: di
         "memory_mb": {side: round(found[side]["memory"] / 1e6, 1) for side in SIDES},
         "memory_over_diffusers": round(found["ours"]["memory"] / found["diffusers"]["memory"], 3),
         "loss": {side: {name: round(value, 5) for name, value in found[side].items() if name != "memory"} for side in SIDES},
-        **{name: getattr(options, name) for name in ("steps", "batch", "pairs", "size", "precision")},
+        **{name: getattr(options, name) for name in ("steps", "batch", "micro_batch", "pairs", "size", "precision")},
     }
     print(json.dumps(figures))
 
@@ -113,7 +115,7 @@ def _worker(options: argparse.Namespace) -> None:
     sys.stdout = sys.stderr  # what networks and libraries print is not for the other end
     torch.manual_seed(0)
     before = _baseline(device)
-    turns = _Turns(options.turn, talk)
+    turns = _Turns(options.turn, talk, device)
     measure = {"ours": _ours, "diffusers": _theirs}[options.side](options, device, turns.step)
     memory = turns.peak - before
     print(json.dumps({"memory": memory, **measure()}), file=talk, flush=True)
@@ -122,14 +124,14 @@ def _worker(options: argparse.Namespace) -> None:
 class _Turns:
     """Waits for a go before every turn, and tells its seconds after it; notes the peak of memory after each step."""
 
-    def __init__(self, length: int, talk: Any) -> None:
-        self.length, self.talk = length, talk
+    def __init__(self, length: int, talk: Any, device: Any) -> None:
+        self.length, self.talk, self.device = length, talk, device
         self.done, self.peak, self.began = 0, 0.0, 0.0
 
     def step(self) -> None:
         """Called before the first step and after each."""
         if self.done:
-            self.peak = _peak()
+            self.peak = _peak(self.device)
         if self.done % self.length == 0:
             print(f"{time.perf_counter() - self.began:.6f}" if self.done else "ready", file=self.talk, flush=True)
             sys.stdin.readline()
@@ -148,10 +150,10 @@ def _baseline(device: Any) -> float:
     return _status("VmRSS")
 
 
-def _peak() -> float:
+def _peak(device: Any) -> float:
     import torch
 
-    return float(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else _status("VmHWM")
+    return float(torch.cuda.max_memory_allocated()) if device.type == "cuda" else _status("VmHWM")
 
 
 def _status(name: str) -> float:
@@ -168,7 +170,8 @@ def _ours(options: argparse.Namespace, device: Any, step: Callable[[], None]) ->
         "model": {"base": options.model},
         "data": {"source": str(_training(options)), "split": "all", "crop": options.size, "sizes": _sizes(options), "threads": 0},
         "optimizer": {"rate": RATE, "clip": CLIP},
-        "run": {"steps": options.steps, "batch": options.batch, "precision": options.precision, "ema": DECAY, "save_every": 10**6},
+        "run": {"steps": options.steps, "batch": options.batch, "micro_batch": options.micro_batch, "save_every": 10**6}
+        | {"precision": options.precision, "ema": DECAY},
         "validation": {"count": 0},
         "export": {"formats": []},
     }
