@@ -38,8 +38,6 @@ EMBEDDING = "class_embedding."
 """Where diffusers' UNet has room for an embedding that is added to the time's."""
 LEVELS = 4096
 """A uniform number of 24 bits is cut into two of 12."""
-WEIGHTS = (0.1, 5.0)
-"""No error counts less or more, whatever the sigma."""
 
 
 def prepare(base: Checkpoint, config: TrainConfig, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Trainable:
@@ -106,8 +104,8 @@ def editor(plain: Editor) -> Editor:
 def losses(trainable: Trainable, batch: Batch, config: TrainConfig) -> Tensor:
     """The mean squared difference (B,), float32, of one pass to equation 3 with the frozen editor's three, at scales of the sample's own.
 
-    It is weighed by the noise's sigma and divided by the text scale, so that no part of sampling and no scale outweighs the others: the
-    difference to be learnt grows with the scale, and in the latent also with sigma.
+    It is that of the noise, whatever the network predicts: measured, the small sigmas, at which a picture gets its final look, need its
+    weight (weighed by sigma, edits were done less often).
     """
     draws = batch.draws
     scales = scales_of(draws.r, config.distil)
@@ -117,7 +115,7 @@ def losses(trainable: Trainable, batch: Batch, config: TrainConfig) -> Tensor:
     error = (said.float() - goal).pow(2)
     if batch.weight is not None:
         error = error * batch.weight
-    return error.mean((1, 2, 3)) * weight(draws.t, trainable.prediction) / scales[:, 0].clamp(min=1)
+    return error.mean((1, 2, 3)) * weight(draws.t, trainable.prediction)
 
 
 def scales_of(r: Tensor, config: DistilConfig) -> Tensor:
@@ -128,10 +126,8 @@ def scales_of(r: Tensor, config: DistilConfig) -> Tensor:
 
 
 def weight(t: Tensor, prediction: str = EPSILON) -> Tensor:
-    """How much the error of a prediction at timesteps (B,) counts: sigma where it is of the noise, the same of the latent where of v."""
-    a = alphas_cumprod()[t.cpu()].to(t.device)
-    weights = ((1 - a) / a).sqrt() if prediction == EPSILON else ((1 - a) * a).sqrt()
-    return weights.float().clamp(*WEIGHTS)
+    """What makes the squared error (B,) of a prediction at timesteps (B,) that of the noise: 1, or for v the signal's share of variance."""
+    return torch.ones(t.shape, device=t.device) if prediction == EPSILON else alphas_cumprod()[t.cpu()].float().to(t.device)
 
 
 @torch.no_grad()

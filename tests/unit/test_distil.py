@@ -38,7 +38,6 @@ def test_the_loss_is_the_distance_to_equation_3_of_the_frozen_editor():
     teacher = tiny.unet(attention=(0, 1))
     noisy, scales = noisy_of(batch), distil.scales_of(batch.draws.r, CONFIG.distil)
     found = distil.losses(trained, batch, CONFIG)
-    weights = distil.weight(batch.draws.t)
     with torch.no_grad():
         for row in range(5):
             z, t = noisy[row : row + 1], batch.draws.t[row : row + 1]
@@ -48,7 +47,7 @@ def test_the_loss_is_the_distance_to_equation_3_of_the_frozen_editor():
             d_null = teacher(torch.cat([z, 0 * image], 1), t, batch.empty).sample
             goal = guidance.combine(d_text, d_image, d_null, float(scales[row, 0]), float(scales[row, 1]))
             said = trained.unet(torch.cat([z, image], 1), t, text, class_labels=scales[row : row + 1]).sample
-            expected = (said - goal).pow(2).mean() * weights[row] / scales[row, 0]
+            expected = (said - goal).pow(2).mean()
             assert float(found[row]) == pytest.approx(float(expected), rel=1e-3)
 
 
@@ -169,3 +168,16 @@ def test_training_goes_on_from_an_adapter(tmp_path):
         torch.testing.assert_close(parameter, value, atol=1e-3, rtol=1e-3)
     with pytest.raises(ConfigError, match="another rank"):
         distil.prepare(base_of(channels=8), replace(further, model=replace(CONFIG.model, rank=2)))
+
+
+def test_the_error_of_a_velocity_counts_as_that_of_the_noise_it_says():
+    from ip2p.training.objective import V_PREDICTION, goal
+
+    t = torch.tensor([10, 400, 900])
+    latent, noise, off = torch.randn(3, 3, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    velocity = goal(latent, noise, t, V_PREDICTION)
+    a = distil.alphas_cumprod()[t].float().view(-1, 1, 1, 1)
+    said = a.sqrt() * (velocity + off) + (1 - a).sqrt() * (a.sqrt() * latent + (1 - a).sqrt() * noise)
+    expected = (said - noise).pow(2).mean((1, 2, 3))
+    torch.testing.assert_close(off.pow(2).mean((1, 2, 3)) * distil.weight(t, V_PREDICTION), expected, atol=1e-5, rtol=1e-4)
+    assert distil.weight(t).tolist() == [1, 1, 1]
