@@ -102,14 +102,18 @@ def _tell(options: argparse.Namespace, rounds: list[dict[str, float]], found: di
 
 def _worker(options: argparse.Namespace) -> None:
     """One side: import, wait for turns, then tell memory and losses."""
-    import accelerate  # noqa: F401
-    import diffusers  # noqa: F401
     import torch
-    import transformers  # noqa: F401
+    from accelerate import Accelerator  # noqa: F401
+    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel  # noqa: F401 (libraries load their parts when first named)
+    from diffusers.optimization import get_scheduler  # noqa: F401
+    from diffusers.training_utils import EMAModel  # noqa: F401
+    from transformers import CLIPTextModel  # noqa: F401
 
+    import ip2p.training.edit
     import ip2p.training.run  # noqa: F401
     from ip2p.devices import pick_device
 
+    _tokens([""])  # the tokenizer counts as an import: both have the same
     device = pick_device(options.device)
     talk = sys.stdout
     sys.stdout = sys.stderr  # what networks and libraries print is not for the other end
