@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-MODULES = {"pillow": "PIL"}  # where the name to install is not the name to import
+MODULES = {"pillow": "PIL", "pyyaml": "yaml"}  # where the name to install is not the name to import
 
 
 def missing(requirements: Path) -> list[str]:

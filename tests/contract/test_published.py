@@ -67,7 +67,7 @@ def test_every_import_of_the_pack_is_required(published, root):
     lines = (root / "requirements.txt").read_text(encoding="utf8").split("\n")
     required = {re.split(r"[<>=!~\[; #]", line)[0].lower().replace("-", "_") for line in lines if line}
     host = {"torch", "comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "latent_preview", "node_helpers", "server"}
-    aliases = {"PIL": "pillow", "skimage": "scikit_image", "sklearn": "scikit_learn"}
+    aliases = {"PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit_image", "sklearn": "scikit_learn"}
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf8"))["project"]["optional-dependencies"]
     optional = {
         re.split(r"[<>=!~\[; ]", line)[0].lower().replace("-", "_") for name, extra in extras.items() if name != "test" for line in extra

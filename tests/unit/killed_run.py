@@ -18,7 +18,7 @@ from test_training_loop import OPTIMIZER, RUN, Toy, replace
 from ip2p.training.checkpoints import Checkpoints, ResumeError
 from ip2p.training.loop import Watch, fit
 
-LONG = replace(RUN, steps=140, save_every=4)
+LONG = replace(RUN, steps=400, save_every=4)
 
 
 def live(folder, told):
@@ -54,7 +54,7 @@ def main():
             if number < kills:
                 for _ in range(random.randint(0, 5)):
                     last = int(steps.readline())
-                time.sleep(random.random() * 0.05)
+                time.sleep(random.random() * 0.03)
                 os.kill(child, signal.SIGKILL)
             last = int(([str(last), *steps.read().split()])[-1])
         killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])

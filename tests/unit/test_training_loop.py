@@ -267,7 +267,7 @@ def test_twenty_kills_at_random_moments_lose_nothing_but_the_steps_since_the_las
     for one, following in itertools.pairwise(lives):
         assert following["first"] == one["newest"]
         assert one["last"] - one["newest"] <= 4
-    run = replace(RUN, steps=140, save_every=4)
-    assert lives[-1]["newest"] == 140
-    whole = trained(tmp_path / "whole", replace(run, save_every=140))[1]
+    run = replace(RUN, steps=400, save_every=4)
+    assert lives[-1]["newest"] == 400
+    whole = trained(tmp_path / "whole", replace(run, save_every=400))[1]
     assert same(whole, trained(tmp_path / "killed", run)[1])
