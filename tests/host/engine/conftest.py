@@ -1,7 +1,10 @@
 """The host's own code in this process: these tests look inside a sampling run, which no server lets one do."""
 
 import functools
+import importlib
 import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.util import spec_from_loader
 from types import SimpleNamespace
 
 import pytest
@@ -16,12 +19,32 @@ def nodes(root, comfyui_folder):
     return in_process.start(comfyui_folder)
 
 
+class HostsCopy(MetaPathFinder, Loader):
+    """`import ip2p.x` gives the copy that the host loaded under a name of its own, so that a class has one identity."""
+
+    def __init__(self, own):
+        self.own, self.specs = own, {}
+
+    def find_spec(self, name, path=None, target=None):
+        return spec_from_loader(name, self) if name.startswith("ip2p.") else None
+
+    def create_module(self, spec):
+        module = importlib.import_module(self.own + spec.name.removeprefix("ip2p"))
+        self.specs[spec.name] = module.__spec__
+        return module
+
+    def exec_module(self, module):
+        module.__spec__ = self.specs[module.__spec__.name]
+
+
 @pytest.fixture(scope="session")
 def pack(nodes):
     """The pack's modules by name, from the very copy that the host loaded."""
     from launcher.in_process import pack_module
 
-    sys.modules.setdefault("ip2p", pack_module(nodes, "ip2p"))
+    own = pack_module(nodes, "ip2p")
+    if sys.modules.setdefault("ip2p", own) is own:
+        sys.meta_path.insert(0, HostsCopy(own.__name__))
     return SimpleNamespace(**{name: pack_module(nodes, f"samplers.{name}") for name in ("guidance", "conditioning", "edit", "loading")})
 
 
