@@ -104,8 +104,7 @@ def editor(plain: Editor) -> Editor:
 def losses(trainable: Trainable, batch: Batch, config: TrainConfig) -> Tensor:
     """The mean squared difference (B,), float32, of one pass to equation 3 with the frozen editor's three, at scales of the sample's own.
 
-    It is that of the noise, whatever the network predicts: measured, the small sigmas, at which a picture gets its final look, need its
-    weight (weighed by sigma, edits were done less often).
+    It is that of the noise, whatever the network predicts, so that the small sigmas, at which a picture gets its final look, have weight.
     """
     draws = batch.draws
     scales = scales_of(draws.r, config.distil)
