@@ -43,6 +43,12 @@ SHEET_COLUMNS = 3
 SHEET_PAIRS = 9
 
 
+def _answer(example: Example) -> Tensor:
+    """The right answer of an example that has one."""
+    assert example.edited
+    return example.edited()
+
+
 @dataclass(frozen=True)
 class Job:
     """One edit to be made: of a photo, of a photo by two kinds ("pairs"), or of a scene ("world")."""
@@ -121,7 +127,7 @@ def _measure(editor: Editor, jobs: Sequence[Job], lpips: Perceptual | None, opti
             row = rows[job.part, job.example.id] = _judge(job, result, lpips, editor.size)
             _store(row, options)
             if options.save:
-                _save(options.save / f"{job.example.id}.png", [job.example.image(), torch.from_numpy(result), job.example.edited()])
+                _save(options.save / f"{job.example.id}.png", [job.example.image(), torch.from_numpy(result), _answer(job.example)])
         print(f"{len(rows)} of {len(jobs)} edits ({time.perf_counter() - started:.0f} s)", flush=True)
     return [rows[job.part, job.example.id] for job in jobs]
 
@@ -153,6 +159,7 @@ def _edited(editor: Editor, batch: Sequence[Job], options: argparse.Namespace) -
 def _judge(job: Job, result: np.ndarray, lpips: Perceptual | None, size: int) -> Row:
     example, nearest = job.example, ""
     if job.photo is None:
+        assert example.judge
         judged = dict(example.judge(torch.from_numpy(result)))
     else:
         nearest = answers_of(job.photo, size).nearest(result, example.kind)
@@ -224,7 +231,7 @@ def _draw(editor: Editor, jobs: Sequence[Job], options: argparse.Namespace) -> N
         groups.append(
             (
                 asked,
-                Panel(job.example.edited(), job.example.kind.replace("_", " ").replace("+", " + ")),
+                Panel(_answer(job.example), job.example.kind.replace("_", " ").replace("+", " + ")),
                 Panel(torch.from_numpy(result), "edited", good=right),
             )
         )
