@@ -11,6 +11,36 @@ DATA = ("world", "photos", "folder")
 AS_PRESET = "as the preset"
 
 
+def _pairs() -> list[io.Input]:
+    """Where pairs come from."""
+    return [
+        io.Combo.Input(
+            "data",
+            options=list(DATA),
+            default="world",
+            tooltip="world: drawn scenes, made as they are needed. photos: your photos, edited by formulas (night, snow, sketch). "
+            "folder: your own pairs, or a public dataset.",
+        ),
+        io.String.Input(
+            "source",
+            default="",
+            tooltip="world: kinds of edit, such as 'weather, style'; empty: all. photos, folder: a path, from the input folder on "
+            "or absolute.",
+        ),
+        io.Int.Input("check", default=50, min=0, max=10000000, tooltip="How many prompts to open and check before training. 0: none."),
+        io.Float.Input(
+            "share",
+            default=0.5,
+            min=0.01,
+            max=0.99,
+            step=0.01,
+            round=0.001,
+            tooltip="Where other pairs are wired in: the share of these here. 0.5: as many of these as of the others.",
+        ),
+        Data.Input("others", optional=True, tooltip="From another 'Training pairs' node, to learn from both."),
+    ]
+
+
 class IP2PTrainingData(io.ComfyNode):
     """Pairs to learn from: pictures, instructions and edited pictures."""
 
@@ -24,34 +54,7 @@ class IP2PTrainingData(io.ComfyNode):
             "what is wrong with them: missing halves, unreadable pictures, empty or repeated instructions, sizes that differ.",
             search_aliases=["dataset", "training data", "image pairs", "finetune"],
             hidden=[io.Hidden.unique_id],
-            inputs=[
-                io.Combo.Input(
-                    "data",
-                    options=list(DATA),
-                    default="world",
-                    tooltip="world: drawn scenes, made as they are needed. photos: your photos, edited by formulas (night, snow, sketch). "
-                    "folder: your own pairs, or a public dataset.",
-                ),
-                io.String.Input(
-                    "source",
-                    default="",
-                    tooltip="world: kinds of edit, such as 'weather, style'; empty: all. photos, folder: a path, from the input folder on "
-                    "or absolute.",
-                ),
-                io.Int.Input(
-                    "check", default=50, min=0, max=10000000, tooltip="How many prompts to open and check before training. 0: none."
-                ),
-                io.Float.Input(
-                    "share",
-                    default=0.5,
-                    min=0.01,
-                    max=0.99,
-                    step=0.01,
-                    round=0.001,
-                    tooltip="Where other pairs are wired in: the share of these here. 0.5: as many of these as of the others.",
-                ),
-                Data.Input("others", optional=True, tooltip="From another 'Training pairs' node, to learn from both."),
-            ],
+            inputs=_pairs(),
             outputs=[
                 Data.Output("pairs", display_name="pairs", tooltip="For 'Train editor'."),
                 io.Image.Output("sheet", display_name="sheet", tooltip="Some of the pairs with their instructions."),

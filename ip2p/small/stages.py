@@ -47,18 +47,16 @@ class Run:
 
     def encoder(self) -> autoencoder.Encoder:
         """The trained encoder, or the one it starts from where it has no steps. Raises ResumeError where its stage has not run."""
-        config = self.config.autoencoder
-        module = autoencoder.Encoder(autoencoder.build(config, config.start))
-        if config.encoder.steps:
+        module = autoencoder.Encoder(autoencoder.build(self.config.autoencoder, self.config.autoencoder.start))
+        if self.config.autoencoder.encoder.steps:
             load_average(self.out / "encoder", module)
         module.eval().requires_grad_(False)
         return module
 
     def decoder(self) -> autoencoder.Decoder:
         """The trained decoder, or the one it starts from where it has no steps. Raises ResumeError where its stage has not run."""
-        config = self.config.autoencoder
-        module = autoencoder.Decoder(autoencoder.build(config, config.start))
-        if config.decoder.steps:
+        module = autoencoder.Decoder(autoencoder.build(self.config.autoencoder, self.config.autoencoder.start))
+        if self.config.autoencoder.decoder.steps:
             load_average(self.out / "decoder", module)
         module.eval().requires_grad_(False)
         return module

@@ -1,20 +1,18 @@
 """The settings of a training run: one table per part, every key known and checked. Written beside the run as config.yaml."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..configs import ConfigError, between, build, changed, merged, one_of, ordered, pair, read, to_table, write_yaml
+from .placing import placed
 
 OBJECTIVES = ("edit", "distil", "dreambooth")
 TRAINED = ("full", "lora", "conv")
 OPTIMIZERS = ("adamw", "adamw8bit")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16")
-HEAD = re.compile(r"\s*([0-9.]+\s*\*\s*)?(photos:)?")
-"""What may stand before a folder in a spec of data."""
 FORMATS = ("ldm", "diffusers", "lora", "delta")
 
 
@@ -278,26 +276,6 @@ def load(path: Path | str, preset: str = "", changes: Sequence[str] = ()) -> Tra
     Relative places of the base and of data are looked for beside the file first, then where the command runs. Raises ConfigError.
     """
     return placed(from_table(merged(read(path), changed(changes)), preset), Path(path).resolve().parent)
-
-
-def placed(config: TrainConfig, folder: Path) -> TrainConfig:
-    """The config with its relative places of the base and of data looked for in ``folder`` first."""
-    return replace(
-        config,
-        model=replace(config.model, base=located(config.model.base, folder)),
-        data=replace(config.data, source=located(config.data.source, folder)),
-        validation=replace(config.validation, source=located(config.validation.source, folder)),
-        distil=replace(config.distil, start=located(config.distil.start, folder)),
-    )
-
-
-def located(spec: str, folder: Path) -> str:
-    """A place, or data by their spec, with each relative path that is in ``folder`` made absolute; what is not there stays."""
-    if " + " in spec:
-        return " + ".join(located(part, folder) for part in spec.split(" + "))
-    head, place = next((spec[: match.end()], spec[match.end() :]) for match in [HEAD.match(spec)] if match)
-    found = folder / place
-    return f"{head}{found}" if place and not Path(place).is_absolute() and found.exists() else spec
 
 
 def save(config: TrainConfig, path: Path) -> None:

@@ -162,7 +162,8 @@ def _now(device: torch.device) -> float:
 def _timed(base: Checkpoint, config: TrainConfig, device: torch.device, samples: int) -> float:
     """Seconds of one micro-batch, forward and backward, on random latents: the best of two after one to warm up."""
     from .kinds import kind_of
-    from .run import autocast, prepared
+    from .precision import autocast
+    from .run import prepared
 
     kind = kind_of(config)
     with torch.inference_mode(False), torch.enable_grad():

@@ -14,24 +14,25 @@ from torch import Tensor
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..configs import ConfigError, to_table
-from ..data.example import DataError
+from ..data.example import DataError, Example
 from ..data.pairs import PairSet, open_pairs
 from . import curves, loop, processes, resuming
 from .batches import Batches
 from .checkpoints import Checkpoints, ResumeError, fill
-from .config import TrainConfig, load, placed, save
+from .config import TrainConfig, load, save
 from .cpu import quicken
 from .encoders import Encoders
 from .kinds import Kind, Place, kind_of
 from .log import Log
 from .loop import Losses, Progress
+from .placing import placed
+from .precision import DTYPES, autocast
 from .trainable import Trainable
 from .validation import Validated, Validation
 
 log = logging.getLogger(__name__)
 
 CONFIG, CHECKPOINTS, CACHE, PICTURES = "config.yaml", "checkpoints", "cache", "validation"
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 RECENT = 20
 """Steps over which the speed is told."""
 
@@ -181,7 +182,7 @@ class _Run:
         return bool(self.team.told(self.config.validation.count and (not self.team.main or self._held_out())))
 
     @cached_property
-    def _examples(self) -> list:
+    def _examples(self) -> list[Example]:
         chosen = self.config.validation
         source = chosen.source or self.config.data.source
         size = chosen.size or self.config.data.crop
@@ -265,11 +266,6 @@ def prepared(kind: Kind, base: Checkpoint, config: TrainConfig, device: torch.de
         torch.manual_seed(config.run.seed)
         model = kind.prepare(base, config, device, DTYPES[config.run.precision])
     return replace(model, unet=quicken(model.unet)) if device.type == "cpu" and config.run.precision != "fp32" else model
-
-
-def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
-    """The precision of a run, as a context."""
-    return torch.autocast(device.type, DTYPES[config.run.precision], enabled=config.run.precision != "fp32")
 
 
 @contextmanager

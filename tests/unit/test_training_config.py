@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ip2p.configs import ConfigError
-from ip2p.training.config import from_table, load, located, save
+from ip2p.training.config import from_table, load, save
+from ip2p.training.placing import located
 from ip2p.training.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
