@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import fit, one_pass, pictures
+from .engine import Engine
 from .latent_model import IMAGE_SCALE, SDXL_SCALE, STEPS, TEXT_SCALE, LatentModel, check
 from .sampling import Conditions, OnStep
 
@@ -49,12 +50,14 @@ class Editor(LatentModel):
         size: int | None = None,
         sampler: str = "euler_ancestral",
         on_step: OnStep | None = None,
+        engine: Engine | None = None,
     ) -> Tensor:
         """Edit a picture, or a batch (B, H, W, 3) in [0, 1], after an instruction; returns it at its own size, (B, H, W, 3).
 
         An empty instruction returns the input unchanged. `steps` and the scales default to the model's own (30, 7.5 and 1.5 where it
         says none); `size` (the long side while editing, 64..4096; 0 or None: the model's own). The same seed gives the same picture,
-        alone or in a batch. Raises ValueError with one sentence for what can't be done.
+        alone or in a batch. `engine` brings parts of the guidance, and knows afterwards what they found. Raises ValueError with one
+        sentence for what can't be done.
         """
         original = fit.rgb(pictures.from_pil(image) if isinstance(image, Image.Image) else image.float())
         steps = int(self.default("steps", STEPS) if steps is None else steps)
@@ -68,7 +71,7 @@ class Editor(LatentModel):
         how = fit.plan(original.shape[2], original.shape[1], size or self.size)
         log.info("editing at %s", how)
         conditions = self.told(instruction, negative, self.encode(fit.apply(original, how)))
-        edited = self.decode(self.sample(conditions, steps, seed, text_scale, image_scale, sampler, on_step))
+        edited = self.decode(self.sample(conditions, steps, seed, text_scale, image_scale, sampler, on_step, engine))
         return fit.restore(edited.to(original), how, original)
 
     def sample(
@@ -80,9 +83,10 @@ class Editor(LatentModel):
         image_scale: float,
         sampler: str = "euler_ancestral",
         on_step: OnStep | None = None,
+        engine: Engine | None = None,
     ) -> Tensor:
         """The edited latent (B, 4, h, w), on the network's scale, after `steps` steps of guided sampling."""
-        return self.denoise(conditions, self.schedule(steps), seed, text_scale, image_scale, sampler, on_step)
+        return self.denoise(conditions, self.schedule(steps), seed, text_scale, image_scale, sampler, on_step, engine=engine)
 
     def encode(self, picture: Tensor) -> Tensor:
         """The conditioning latent (B, 4, H/8, W/8) of a picture (B, H, W, 3): the posterior's mode, unscaled (CosXL scales it)."""

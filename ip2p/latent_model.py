@@ -1,7 +1,7 @@
 """A loaded latent diffusion model without a host: network, autoencoder and text encoders, and what editing and text-to-image share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,8 @@ from . import changes, one_pass, sampling, sigmas, text
 from . import checkpoint as files
 from .checkpoint import Checkpoint
 from .devices import pick_device
+from .engine import Engine
+from .guidance import check_scale
 from .noising import SCALE
 from .sampling import Conditions, OnStep, Text
 
@@ -94,23 +96,36 @@ class LatentModel:
         sampler: str = "euler_ancestral",
         on_step: OnStep | None = None,
         start: Tensor | None = None,
+        engine: Engine | None = None,
     ) -> Tensor:
         """The latent (B, 4, h, w), on the network's scale, at the end of `schedule`: noise at its first sigma, around `start` if given.
 
-        One `seed` gives every picture of the batch the same noise, several give each its own.
+        One `seed` gives every picture of the batch the same noise, several give each its own. `engine` has the parts of the guidance
+        and afterwards what they found.
         """
-        by_v = sampling.edm_denoised if self.family == "cosxl" else sampling.v_denoised
-        denoised = by_v if self.prediction == "v_prediction" else sampling.eps_denoised
         guided = one_pass.guided if one_pass.is_adapted(self.unet) else sampling.guided
         if one_pass.is_adapted(self.unet):
             self.unet.class_embedding.check(text_scale, image_scale)
-        denoise = guided(self.predict, conditions, text_scale, image_scale, denoised)
+        told = (engine, self.source(conditions.image), self._progress)
+        denoise = guided(self.predict, conditions, text_scale, image_scale, self._denoised, *told)
         noise = sampling.noise_stream(tuple(conditions.image.shape), seed)
         x = noise().to(conditions.image.device) * schedule[0]
         x = x if start is None else start + x
         if sampler == "euler":
             return sampling.euler(denoise, x, schedule, on_step)
         return sampling.euler_ancestral(denoise, x, schedule, noise, on_step)
+
+    @property
+    def _denoised(self) -> Callable[..., Tensor]:
+        by_v = sampling.edm_denoised if self.family == "cosxl" else sampling.v_denoised
+        return by_v if self.prediction == "v_prediction" else sampling.eps_denoised
+
+    def _progress(self, sigma: float) -> float:
+        return sampling.exponential_progress(sigma, *self.edm_range) if self.family == "cosxl" else sigmas.progress_of(sigma)
+
+    def source(self, image: Tensor) -> Tensor:
+        """A conditioning latent on the network's own scale, the one that is sampled."""
+        return image if self.family == "cosxl" else image * self.latent_scale
 
     def predict(self, z_t: Tensor, t: Tensor, text: Text, image_latent: Tensor, scales: Tensor | None = None) -> Tensor:
         """The UNet's raw prediction, float32 (B, 4, h, w), for a latent and its conditionings. One of 4 channels sees no picture.
@@ -147,8 +162,8 @@ class LatentModel:
 
 def check(steps: int, seed: int, text_scale: float, image_scale: float, size: int, sampler: str) -> None:
     """Raise ValueError, one sentence with the cause and the cure, for settings that no edit can have."""
-    sampling.guidance.check_scale("text", text_scale)
-    sampling.guidance.check_scale("image", image_scale)
+    check_scale("text", text_scale)
+    check_scale("image", image_scale)
     if not 1 <= steps <= 1000:
         raise ValueError(f"The number of steps is {steps}; use 1 to 1000.")
     if not 0 <= seed < 2**64:

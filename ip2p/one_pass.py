@@ -20,11 +20,13 @@ from torch import Tensor, nn
 from . import changes
 from .changes import Change
 from .checkpoint import FIRST_CONV, UNET
+from .engine import Engine, Step, checked
 from .files import CheckpointError, State, read_tensors, write_tensors
-from .guidance import check_scale
+from .guidance import Predictions
 from .keys import unet_to_diffusers, unet_to_ldm
 from .layout import part, prefixed
-from .sampling import Conditions, Denoise, Text
+from .sampling import Conditions, Denoise, Progress, Text
+from .sigmas import progress_of
 
 log = logging.getLogger(__name__)
 
@@ -157,19 +159,30 @@ def is_adapted(unet: Any) -> bool:
 
 
 def guided(
-    predict: Callable[..., Tensor], conditions: Conditions, text_scale: float, image_scale: float, denoised: Callable[..., Tensor]
+    predict: Callable[..., Tensor],
+    conditions: Conditions,
+    text_scale: float,
+    image_scale: float,
+    denoised: Callable[..., Tensor],
+    engine: Engine | None = None,
+    source: Tensor | None = None,
+    progress: Progress = progress_of,
 ) -> Denoise:
     """Equation 3 in one pass: `sampling.guided` for a network with an adapter, whose ``predict`` also takes the scales (B, 2).
 
     Raises ValueError for a scale that is not a finite number of at least 0.
     """
-    scales = torch.tensor([[check_scale("text", text_scale), check_scale("image", image_scale)]], device=conditions.image.device)
+    given, run = checked(text_scale, image_scale), engine or Engine()
     text = conditions.text.expand(len(conditions.image))
 
-    def network(z_t: Tensor, t: Tensor, text: Text, image: Tensor) -> Tensor:
-        return predict(z_t, t, text, image, scales.expand(len(z_t), -1))
-
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        return denoised(network, x, sigma, text, conditions.image)
+        step = Step(x, float(sigma), progress(float(sigma)), source=source)
+        scales = torch.tensor([run.begin_single(step, *given)], device=conditions.image.device)
+
+        def network(z_t: Tensor, t: Tensor, text: Text, image: Tensor) -> Tensor:
+            return predict(z_t, t, text, image, scales.expand(len(z_t), -1))
+
+        found = denoised(network, x, sigma, text, conditions.image)
+        return run.guided(run.complete(Predictions(found, None, None)))
 
     return denoise

@@ -12,10 +12,13 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from . import guidance
-from .sigmas import timestep
+from .engine import Engine, Step, checked
+from .guidance import Predictions
+from .sigmas import progress_of, timestep
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
+Progress = Callable[[float], float]
+"""The share of the noise schedule, 0 to 1, that is done at a sigma."""
 OnStep = Callable[[int, int, Tensor], None]
 """Called after each step with (steps done, steps in all, denoised latent)."""
 
@@ -30,6 +33,10 @@ class Text(NamedTuple):
         """One text for every picture of a batch."""
         pooled = None if self.pooled is None else self.pooled.expand(batch, -1)
         return Text(self.context.expand(batch, -1, -1), pooled)
+
+    def first(self, rows: int) -> "Text":
+        """The texts of the first pictures of a batch."""
+        return Text(self.context[:rows], None if self.pooled is None else self.pooled[:rows])
 
 
 class Predict(Protocol):
@@ -69,25 +76,36 @@ def _from_v(predict: Predict, x: Tensor, sigma: Tensor, t: Tensor, text: Text, i
 
 
 def guided(
-    predict: Predict, conditions: Conditions, text_scale: float, image_scale: float, denoised: Callable[..., Tensor] = eps_denoised
+    predict: Predict,
+    conditions: Conditions,
+    text_scale: float,
+    image_scale: float,
+    denoised: Callable[..., Tensor] = eps_denoised,
+    engine: Engine | None = None,
+    source: Tensor | None = None,
+    progress: Progress = progress_of,
 ) -> Denoise:
-    """Equation 3 around a network: the passes that the scales need in one batched call, then combined.
+    """Equation 3 around a network: the passes that a step needs in one batched call, then combined by ``engine`` (default: no parts).
 
-    Raises ValueError for a scale that is not a finite number of at least 0.
+    ``source`` is the picture's latent on the network's scale, for parts that need it; ``progress`` the share of the noise schedule that
+    is done at a sigma. Raises ValueError for a scale that is not a finite
+    number of at least 0.
     """
-    text_scale, image_scale = guidance.check_scale("text", text_scale), guidance.check_scale("image", image_scale)
+    scales, run = checked(text_scale, image_scale), engine or Engine()
     batch = len(conditions.image)
     text, negative = conditions.text.expand(batch), conditions.negative.expand(batch)
-    all_passes = ((text, conditions.image), (negative, conditions.image), (negative, torch.zeros_like(conditions.image)))
-    wanted = guidance.needed(text_scale, image_scale)
-    passes = [condition for condition, need in zip(all_passes, wanted, strict=True) if need]
-    texts = _stack([text for text, _ in passes])
-    images = torch.cat([image for _, image in passes])
+    told = ((text, conditions.image), (negative, conditions.image), (negative, torch.zeros_like(conditions.image)))
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        parts = iter(denoised(predict, x.repeat(len(passes), 1, 1, 1), sigma, texts, images).chunk(len(passes)))
-        d_text, d_image, d_null = (next(parts) if need else None for need in wanted)
-        return guidance.combine(d_text, d_image, d_null, text_scale, image_scale)
+        step = Step(x, float(sigma), progress(float(sigma)), source=source)
+        passes = run.begin(step, *scales)
+        rows = 1 if run.rows_are_equal and len(x) > 1 and torch.equal(x, x[:1].expand_as(x)) else batch
+        wanted = [condition for condition, need in zip(told, passes, strict=True) if need]
+        texts, images = _stack([text.first(rows) for text, _ in wanted]), torch.cat([image[:rows] for _, image in wanted])
+        found = denoised(predict, x[:rows].repeat(len(wanted), 1, 1, 1), sigma, texts, images).chunk(len(wanted))
+        parts = iter(one.expand_as(x) for one in found)
+        predictions = Predictions(*(next(parts) if need else None for need in passes))
+        return run.guided(run.complete(predictions, rows))
 
     return denoise
 
@@ -147,3 +165,8 @@ def exponential(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
     if steps < 1:
         raise ValueError(f"The number of steps is {steps}; use at least 1.")
     return torch.cat([torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp(), torch.zeros(1)])
+
+
+def exponential_progress(sigma: float, sigma_min: float, sigma_max: float) -> float:
+    """The share of :func:`exponential` that is done at a sigma, 0 to 1."""
+    return (math.log(sigma_max) - math.log(min(max(sigma, sigma_min), sigma_max))) / (math.log(sigma_max) - math.log(sigma_min))

@@ -48,6 +48,11 @@ def timestep(sigma: Tensor) -> Tensor:
     return (low + fraction.clamp(0, 1)).to(sigma.dtype)
 
 
+def progress_of(sigma: float) -> float:
+    """The share of the noise schedule, 0 to 1, that is done at ``sigma``: what the host calls percent."""
+    return 1 - float(timestep(torch.tensor(sigma, dtype=torch.float64))) / (STEPS - 1)
+
+
 def normal(steps: int) -> Tensor:
     """The (steps + 1,) float32 sampling sigmas of the authors: timesteps linearly spaced from 999 to 0, then sigma 0.
 
