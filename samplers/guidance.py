@@ -2,13 +2,15 @@
 
 The model is patched, so one piece of code serves the host's plain KSampler, third-party sampler nodes and our own guider, which is
 the host's ``CFGGuider`` over such a model: ``cfg`` is the text scale. Each step the host asks for two predictions, ``[cond, uncond]``
-(our ``D_c`` and ``D_I``); the patch adds ``D_0`` to the same batched call and, after ordinary guidance, the image term. Whatever else is
-hooked into the model therefore sees what a plain KSampler would show it.
+(our ``D_c`` and ``D_I``); the patch adds ``D_0`` to the same batched call and, after ordinary guidance, what the engine's parts and the
+image term change. Whatever else is hooked into the model therefore sees what a plain KSampler would show it.
 
 A model with a one-pass adapter (``one_pass.attach``) is asked for one prediction, which is already guided; it stands for both of the two.
 """
 
+import logging
 import uuid
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import comfy.model_base
@@ -18,13 +20,17 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ..ip2p.guidance import Passes, check_scale, image_term, needed
+from ..ip2p.engine import Engine, Part, Step
+from ..ip2p.guidance import Passes, Predictions, check_scale
 from . import one_pass
 from .noise import independent_noise
 
 KEY = "ip2p"
+PARTS = "ip2p_parts"
+"""Under this key the options of a MODEL hold its parts, by name."""
 KINDS = (WrappersMP.OUTER_SAMPLE, WrappersMP.CALC_COND_BATCH, WrappersMP.SAMPLER_SAMPLE)
 Conditioning = list[dict[str, Any]]
+log = logging.getLogger(__name__)
 
 
 def check_model(model: ModelPatcher | None) -> None:
@@ -50,7 +56,7 @@ def patch(model: ModelPatcher, image_scale: float) -> ModelPatcher:
     for kind, wrapper in zip(KINDS, wrappers, strict=True):
         patched.add_wrapper_with_key(kind, KEY, wrapper)
     others = patched.model_options.get("sampler_post_cfg_function", [])
-    patched.model_options["sampler_post_cfg_function"] = [guidance.add_image_term, *others]
+    patched.model_options["sampler_post_cfg_function"] = [guidance.finish, *others]
     return patched
 
 
@@ -63,6 +69,39 @@ def unpatch(model: ModelPatcher) -> ModelPatcher:
     if any(_is_ours(hook) for hook in hooks):
         plain.model_options["sampler_post_cfg_function"] = [hook for hook in hooks if not _is_ours(hook)]
     return plain
+
+
+def with_part(model: ModelPatcher, name: str, part: Part) -> ModelPatcher:
+    """A clone of ``model`` that carries ``part`` under ``name``, in the place of an earlier one of that name.
+
+    Every sampler asks it: the guider, dual guidance for any sampler, and, where there is neither, a plain KSampler (image scale 1).
+    """
+    guidance = guidance_of(model)
+    carrying = model.clone() if guidance else patch(model, 1.0)
+    carrying.model_options[PARTS] = {**parts_of(model), name: part}
+    return carrying
+
+
+def parts_of(model: ModelPatcher) -> dict[str, Part]:
+    """The parts that a MODEL carries, by name."""
+    return dict(model.model_options.get(PARTS, {}))
+
+
+def guidance_of(model: ModelPatcher) -> "DualGuidance | None":
+    """What guides a patched MODEL; None for one that is not patched."""
+    hooks = model.model_options.get("sampler_post_cfg_function", [])
+    return next((hook.__self__ for hook in hooks if _is_ours(hook)), None)
+
+
+def last_run(guided: "ModelPatcher | comfy.samplers.CFGGuider") -> Engine:
+    """The engine of the last sampling run of a patched MODEL or of a GUIDER: its counter, and its parts with what they found.
+
+    Raises ValueError, in a sentence for the user, where there was none.
+    """
+    guidance = guidance_of(getattr(guided, "model_patcher", guided))
+    if guidance is None or guidance.last is None:
+        raise ValueError("Nothing has been sampled with this guidance yet; wire the latent of the sampler that uses it.")
+    return guidance.last
 
 
 def guider(
@@ -81,79 +120,120 @@ def _is_ours(hook: Any) -> bool:
 
 
 class DualGuidance:
-    """The three hooks of one patched model. All state lasts for one sampling run, most of it for one step."""
+    """The three hooks of one patched model. The engine lasts for one sampling run, and stays to be asked until the next."""
 
     def __init__(self, image_scale: float, one_pass: bool = False) -> None:
         self.image_scale, self.one_pass = image_scale, one_pass
+        self.last: Engine | None = None
         self._guider: comfy.samplers.CFGGuider | None = None
-        self._null: tuple[Tensor, Tensor] | None = None  # the step's noisy latent, to recognise it by, and D_0
+        self._engine = Engine()
+        self._made: tuple[Tensor, Tensor] | None = None  # the step's noisy latent, to recognise it by, and D_0
 
     def run(self, executor: Any, noise: Tensor, latent: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Around a whole sampling run: check the conditionings, and forget the run when it ends or is cancelled."""
-        outer, self._guider = self._guider, executor.class_obj
+        """Around a whole sampling run: check the conditionings, begin with a new engine, and let go of the run when it ends."""
+        outer, self._guider = (self._guider, self._engine), executor.class_obj
         conds = executor.class_obj.conds
         _share_picture(conds.get("positive", []), conds.get("negative", []))
         _check_sizes(conds, noise)
+        self.last = self._engine = Engine(tuple(executor.class_obj.model_options.get(PARTS, {}).values()))
         try:
             return executor(noise, latent, *args, **kwargs)
         finally:
-            self._guider, self._null = outer, None
+            log.info("%s", self._engine.counted)
+            (self._guider, self._engine), self._made = outer, None
 
     def predict(self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict) -> list[Tensor]:
-        """Around the host's batched prediction: put ``D_0`` into the same call, leave out what equation 3 does not need.
+        """Around the host's batched prediction: put ``D_0`` into the same call, leave out what this step does not need.
 
         Only the main call of a step, with its two conditionings, is changed; further calls by other hooks pass through.
         """
         if len(conds) != 2 or conds[0] is None:
             return executor(model, conds, x, sigma, options)
-        self._null = None
+        self._made = None
         text, image = conds
-        text_scale = getattr(self._guider, "cfg", None)
-        if self.one_pass:
-            guided = self._guided(executor, model, text, x, sigma, options, text_scale)
-            return [guided, guided.clone()]
-        passes = self._passes(text_scale, options)
         if image is None and self._guider is not None:  # the host leaves it out at cfg 1
             image = self._guider.conds["negative"]
+        text_scale = getattr(self._guider, "cfg", None)
+        step = _step(model, text, image, x, sigma)
+        if self.one_pass:
+            return self._in_one(executor, model, step, text, sigma, options, text_scale)
         if image is None:
             return executor(model, conds, x, sigma, options)
-        null = null_conditioning(image) if passes.null else None
-        options = {**options, "model_function_wrapper": _relabel(options.get("model_function_wrapper"))}
-        text = text if passes.text else None
-        if not passes.image:
-            return executor(model, [text, null], x, sigma, options)
-        if null is None:
-            return executor(model, [text, image], x, sigma, options)
-        *out, d_null = executor(model, [text, image, null], x, sigma, options)
-        self._null = x, d_null
-        return out
+        passes = self._engine.begin(step, 1.0 if text_scale is None else text_scale, self.image_scale, _watched(options, text_scale))
+        found, rows = self._called(executor, model, passes, text, image, step, sigma, options)
+        d_text, d_image, d_null = self._engine.complete(found, rows)
+        self._made = x, d_null
+        return [d_text, d_image]
 
-    def _guided(
-        self, executor: Any, model: Any, text: Conditioning, x: Tensor, sigma: Tensor, options: dict, text_scale: float | None
-    ) -> Tensor:
-        """The one pass of a network that knows both scales."""
+    def _called(
+        self, executor: Any, model: Any, passes: Passes, text: Conditioning, image: Conditioning, step: Step, sigma: Tensor, options: dict
+    ) -> tuple[Predictions, int]:
+        """The predictions that ``passes`` names, from one call of the network, and how many rows of the batch were computed."""
+        options = {**options, "model_function_wrapper": _relabel(options.get("model_function_wrapper"))}
+        told = [text if passes.text else None, image if passes.image else None, *([null_conditioning(image)] if passes.null else [])]
+        rows = 1 if self._engine.rows_are_equal and torch.equal(step.x, step.x[:1].expand_as(step.x)) else len(step.x)
+        out = [one.expand_as(step.x) for one in executor(model, told, step.x[:rows], sigma[:rows], options)]
+        named = zip(passes, (*out, None), strict=False)
+        return Predictions(*(one if wanted else None for wanted, one in named)), rows
+
+    def _in_one(
+        self, executor: Any, model: Any, step: Step, text: Conditioning, sigma: Tensor, options: dict, text_scale: float | None
+    ) -> list[Tensor]:
+        """The one pass of a network that knows both scales, for both of the host's predictions."""
         if text_scale is None:
             raise ValueError("This guider has no text scale (cfg); use the 'InstructPix2Pix guider', or take the one-pass adapter out.")
-        guided: Tensor = executor(model, [text, None], x, sigma, one_pass.options_with(options, text_scale, self.image_scale))[0]
-        return guided
+        scales = self._engine.begin_single(step, text_scale, self.image_scale)
+        guided = executor(model, [text, None], step.x, sigma, one_pass.options_with(options, *scales))[0]
+        d_text, d_image, d_null = self._engine.complete(Predictions(guided, None, None))
+        self._made = step.x, d_null
+        return [d_text, d_image.clone()]
 
-    def add_image_term(self, args: dict[str, Any]) -> Tensor:
-        """After ordinary guidance ``D_I + s_T (D_c - D_I)``: add ``(s_I - 1)(D_I - D_0)``."""
-        null, self._null = self._null, None
-        if null is None or null[0] is not args["input"]:
+    def finish(self, args: dict[str, Any]) -> Tensor:
+        """After ordinary guidance ``D_I + s_T (D_c - D_I)``: what the engine's parts change about it, and the image term."""
+        made, self._made = self._made, None
+        if made is None or made[0] is not args["input"]:
             return args["denoised"]
-        return args["denoised"] + image_term(args["uncond_denoised"], null[1], self.image_scale)
+        predictions = Predictions(args["cond_denoised"], args["uncond_denoised"], made[1])
+        if not hasattr(self._guider, "cfg"):  # only the host knows the text scale then
+            self._engine.used = self._engine.used._replace(text=args["cond_scale"])
+        return self._engine.guided(predictions, args["denoised"], args["cond_scale"])
 
-    def _passes(self, text_scale: float | None, options: dict) -> Passes:
-        """The passes of this step. Nothing but the null pass is left out while other hooks may look at the predictions."""
-        if text_scale is None:
-            return Passes(True, True, self.image_scale != 1)
-        passes = needed(text_scale, self.image_scale)
-        watched = options.get("sampler_pre_cfg_function") or "sampler_cfg_function" in options
-        watched = watched or any(not _is_ours(hook) for hook in options.get("sampler_post_cfg_function", []))
-        if watched and (text_scale != 1 or passes.null or options.get("disable_cfg1_optimization")):
-            return Passes(True, True, passes.null)
-        return passes
+
+def _step(model: Any, text: Conditioning, image: Conditioning | None, x: Tensor, sigma: Tensor) -> Step:
+    """What the engine is told of a call of the denoiser."""
+    level = float(sigma[0])
+    sampling = model.model_sampling
+    progress = 1 - float(sampling.timestep(sigma[:1].float().cpu())) / (len(getattr(sampling, "sigmas", range(1000))) - 1)
+    pictures = [cond["concat_latent_image"] for cond in text if "concat_latent_image" in cond]
+    source = model.process_latent_in(pictures[0]).to(x) if pictures else None
+    return Step(x, level, progress, tuple(_key(cond, level) for cond in [*text, *(image or [])]), source)
+
+
+def _key(cond: dict[str, Any], sigma: float) -> Hashable:
+    """What may change from step to step about a conditioning: whether it, its ControlNets and its hooks are in their range."""
+    starts = [cond.get("timestep_start"), cond.get("timestep_end")]
+    control, controls = cond.get("control"), []
+    while control is not None:
+        controls.append((id(control), *_passed(getattr(control, "timestep_range", None) or (), sigma)))
+        control = getattr(control, "previous_controlnet", None)
+    hooks = getattr(cond.get("hooks"), "hooks", ())
+    frames = [frame.start_t for hook in hooks for frame in getattr(getattr(hook, "hook_keyframe", None), "keyframes", ())]
+    return cond.get("uuid"), _passed(starts, sigma), tuple(controls), _passed(frames, sigma)
+
+
+def _passed(levels: Iterable[Any], sigma: float) -> tuple[bool, ...]:
+    """For each noise level, whether sampling has come down to it."""
+    return tuple(level is not None and sigma <= float(level) for level in levels)
+
+
+def _watched(options: dict, text_scale: float | None) -> bool:
+    """Whether other hooks may look at ``D_c`` and ``D_I``, which then must be there."""
+    if text_scale is None:
+        return True
+    if text_scale == 1 and not options.get("disable_cfg1_optimization"):
+        return False
+    others = any(not _is_ours(hook) for hook in options.get("sampler_post_cfg_function", []))
+    return others or bool(options.get("sampler_pre_cfg_function")) or "sampler_cfg_function" in options
 
 
 def null_conditioning(image: Conditioning) -> Conditioning:
