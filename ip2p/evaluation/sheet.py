@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..pictures import to_pil
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 INK, GREY, PAPER, LINE = (25, 25, 25), (95, 95, 95), (255, 255, 255), (215, 215, 215)
 GOOD, BAD = (0, 158, 115), (213, 94, 0)  # of Okabe and Ito's palette, told apart with any kind of colour vision
 GAP, MARGIN, BAR = 14, 20, 4
@@ -48,12 +50,12 @@ def sheet(strips: Sequence[Strip], cell: int = 256, title: str = "") -> Tensor:
         raise ValueError("There are no pictures to put on a sheet.")
     columns = max(len(strip.panels) for strip in strips)
     width = 2 * MARGIN + columns * cell + (columns - 1) * GAP
-    height = MARGIN + sum(_height(strip, cell, width) for strip in strips) + _heading_height(title, width, 1.35 * _size(cell))
+    height = MARGIN + sum(_height(strip, cell, width) for strip in strips) + _heading_height(title, width, 1.35 * text_size(cell))
     if max(width, height) > LARGEST_SIDE:
         raise ValueError(f"A sheet of {width} x {height} pixels is too large: show fewer examples or editors, or smaller pictures.")
     page = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(page)
-    top = MARGIN // 2 + _heading(draw, title, MARGIN // 2, width, 1.35 * _size(cell))
+    top = MARGIN // 2 + _heading(draw, title, MARGIN // 2, width, 1.35 * text_size(cell))
     for number, strip in enumerate(strips):
         if number:
             draw.line([(MARGIN, top), (width - MARGIN, top)], fill=LINE, width=1)
@@ -62,30 +64,31 @@ def sheet(strips: Sequence[Strip], cell: int = 256, title: str = "") -> Tensor:
     return torch.from_numpy(np.asarray(page, np.float32) / 255)
 
 
-def _size(cell: int) -> float:
+def text_size(cell: int) -> float:
     """The text's height in pixels: it grows with the pictures, and stays readable under small ones."""
     return max(11.0, min(22.0, cell / 17))
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: float) -> Font:
+    """The letters of all sheets, `size` pixels high."""
     return ImageFont.load_default(round(size))
 
 
 def _strip(page: Image.Image, draw: ImageDraw.ImageDraw, strip: Strip, top: int, cell: int, width: int) -> None:
-    size = _size(cell)
+    size = text_size(cell)
     y = top + GAP // 2 + _heading(draw, strip.heading, top + GAP // 2, width, 1.12 * size)
     titles = [wrapped(panel.title, cell, size) for panel in strip.panels]
-    title_height = max((len(lines) for lines in titles), default=0) * _step(size)
+    title_height = max((len(lines) for lines in titles), default=0) * line_height(size)
     picture_height = max((_fitted(panel, cell)[1] for panel in strip.panels), default=0)
     for place, (panel, lines) in enumerate(zip(strip.panels, titles, strict=True)):
         x = MARGIN + place * (cell + GAP)
-        _lines(draw, lines, x, y + title_height - len(lines) * _step(size), size, INK)
+        draw_lines(draw, lines, x, y + title_height - len(lines) * line_height(size), size, INK)
         _picture(page, draw, panel, x, y + title_height + 3, cell, picture_height)
         if panel.good is not None:
             bar = y + title_height + 3 + picture_height + 2
             draw.rectangle([x, bar, x + cell - 1, bar + BAR - 1], fill=GOOD if panel.good else BAD)
         below = [line for text in panel.lines for line in wrapped(text, cell, 0.92 * size)]
-        _lines(draw, below, x, y + title_height + picture_height + 9 + BAR, 0.92 * size, GREY)
+        draw_lines(draw, below, x, y + title_height + picture_height + 9 + BAR, 0.92 * size, GREY)
 
 
 def _picture(page: Image.Image, draw: ImageDraw.ImageDraw, panel: Panel, x: int, y: int, cell: int, height: int) -> None:
@@ -106,38 +109,42 @@ def _fitted(panel: Panel, cell: int) -> tuple[int, int]:
 
 
 def _height(strip: Strip, cell: int, width: int) -> int:
-    size = _size(cell)
-    title = max((len(wrapped(panel.title, cell, size)) for panel in strip.panels), default=0) * _step(size)
+    size = text_size(cell)
+    title = max((len(wrapped(panel.title, cell, size)) for panel in strip.panels), default=0) * line_height(size)
     picture = max((_fitted(panel, cell)[1] for panel in strip.panels), default=0)
     below = max((sum(len(wrapped(text, cell, 0.92 * size)) for text in panel.lines) for panel in strip.panels), default=0)
-    return GAP // 2 + _heading_height(strip.heading, width, 1.12 * size) + title + picture + 9 + BAR + below * _step(0.92 * size) + GAP
+    return (
+        GAP // 2 + _heading_height(strip.heading, width, 1.12 * size) + title + picture + 9 + BAR + below * line_height(0.92 * size) + GAP
+    )
 
 
 def _heading_height(text: str, width: int, size: float) -> int:
-    return len(wrapped(text, width - 2 * MARGIN, size)) * _step(size) + (4 if text else 0)
+    return len(wrapped(text, width - 2 * MARGIN, size)) * line_height(size) + (4 if text else 0)
 
 
 def _heading(draw: ImageDraw.ImageDraw, text: str, y: int, width: int, size: float) -> int:
     """Draw a heading; returns the height it takes."""
-    _lines(draw, wrapped(text, width - 2 * MARGIN, size), MARGIN, y, size, INK)
+    draw_lines(draw, wrapped(text, width - 2 * MARGIN, size), MARGIN, y, size, INK)
     return _heading_height(text, width, size)
 
 
-def _lines(draw: ImageDraw.ImageDraw, lines: Sequence[str], x: int, y: int, size: float, ink: tuple[int, int, int]) -> None:
+def draw_lines(draw: ImageDraw.ImageDraw, lines: Sequence[str], x: int, y: int, size: float, ink: tuple[int, int, int]) -> None:
+    """Lines of text below each other, the first at (x, y) from the top left."""
     for number, line in enumerate(lines):
-        draw.text((x, y + number * _step(size)), line, font=_font(size), fill=ink)
+        draw.text((x, y + number * line_height(size)), line, font=font(size), fill=ink)
 
 
-def _step(size: float) -> int:
+def line_height(size: float) -> int:
+    """From one line to the next in pixels."""
     return math.ceil(1.32 * size)
 
 
 def wrapped(text: str, width: int, size: float) -> list[str]:
     """The text in lines of at most `width` pixels; a longer word is cut."""
-    return [line for part in text.split("\n") for line in _wrapped(part, width, _font(size))]
+    return [line for part in text.split("\n") for line in _wrapped(part, width, font(size))]
 
 
-def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+def _wrapped(text: str, width: int, font: Font) -> list[str]:
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
