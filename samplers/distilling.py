@@ -5,7 +5,6 @@ from pathlib import Path
 from ..ip2p.training.config import TrainConfig
 from . import one_pass
 from .apart import Tell
-from .guidance import check_model
 from .training import Found, Wired, found, worked
 
 
@@ -14,7 +13,7 @@ def distil(wired: Wired, config: TrainConfig, out: Path, tell: Tell) -> Found:
 
     Raises ValueError in a sentence for what can't be done, and the host's exception on cancel, after what is learnt is saved.
     """
-    check_model(wired.model)
+    check_instruct_pix2pix(wired.model)
     if one_pass.is_attached(wired.model):
         raise ValueError("This model has a one-pass adapter already; wire the editor without it.")
     (adapter,) = worked(wired, config, out, tell, lambda done: done.files)

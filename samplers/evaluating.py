@@ -20,7 +20,7 @@ from ..ip2p.evaluation.settings import Setting, grid
 from ..ip2p.evaluation.sheet import Panel, Strip, sheet
 from ..ip2p.evaluation.table import table
 from ..ip2p.pictures import open_picture, to_pil
-from . import conditioning, guidance, sdedit
+from . import conditioning, families, sdedit
 from .edit import Callback, edit
 from .identity import identity
 from .measuring import HostMeasures, pixels_only
@@ -117,7 +117,7 @@ def run(
 
 def check(editor: Wired, general: Wired, settings: list[Setting]) -> None:
     """Raise ValueError, in a sentence for the user, for models that can't make these edits, before the first is tried."""
-    guidance.check_model(editor.model)
+    families.check_model(editor.model)
     sdedit.check_model(general.model)
     for wired in (editor, general):
         conditioning.check_clip(wired.clip)

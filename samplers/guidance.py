@@ -9,11 +9,9 @@ A model with a one-pass adapter (``one_pass.attach``) is asked for one predictio
 """
 
 import logging
-import uuid
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-import comfy.model_base
 import comfy.samplers
 import torch
 from comfy.model_patcher import ModelPatcher
@@ -22,7 +20,7 @@ from torch import Tensor
 
 from ..ip2p.engine import Engine, Part, Step
 from ..ip2p.guidance import Passes, Predictions, check_scale
-from . import one_pass
+from . import families, one_pass
 from .noise import independent_noise
 
 KEY = "ip2p"
@@ -33,23 +31,9 @@ Conditioning = list[dict[str, Any]]
 log = logging.getLogger(__name__)
 
 
-def check_model(model: ModelPatcher | None) -> None:
-    """Raise ValueError, in a sentence for the user, unless ``model`` is an InstructPix2Pix network."""
-    if model is None:
-        raise ValueError("There is no model here; load an InstructPix2Pix checkpoint with the 'Load InstructPix2Pix model' node.")
-    if isinstance(model.model, comfy.model_base.IP2P):
-        return
-    channels = model.model.model_config.unet_config.get("in_channels")
-    if channels == 9:
-        raise ValueError("This is an inpainting model (9 input channels); load an InstructPix2Pix checkpoint (8 input channels).")
-    if channels == 4:
-        raise ValueError("This is a text-to-image model; load an InstructPix2Pix checkpoint or turn it into one.")
-    raise ValueError(f"This is a {type(model.model).__name__} model, which takes no picture to edit; load an InstructPix2Pix checkpoint.")
-
-
 def patch(model: ModelPatcher, image_scale: float) -> ModelPatcher:
     """A clone of ``model`` whose samplers do dual guidance, with ``cfg`` as the text scale. Patching again replaces the image scale."""
-    check_model(model)
+    families.check_model(model)
     guidance = DualGuidance(check_scale("image", image_scale), one_pass.is_attached(model))
     patched = unpatch(model)
     wrappers = (guidance.run, guidance.predict, independent_noise)
@@ -109,7 +93,7 @@ def guider(
 ) -> comfy.samplers.CFGGuider:
     """A GUIDER for the host's custom sampling: equation 3 over ``positive`` (``D_c``) and ``negative`` (``D_I`` and ``D_0``)."""
     dual = comfy.samplers.CFGGuider(patch(model, image_scale))
-    _check_pictures(positive, "positive")
+    families.check_pictures(model.model, positive, "positive")
     dual.set_conds(positive, negative)
     dual.set_cfg(check_scale("text", text_scale))
     return dual
@@ -133,8 +117,8 @@ class DualGuidance:
         """Around a whole sampling run: check the conditionings, begin with a new engine, and let go of the run when it ends."""
         outer, self._guider = (self._guider, self._engine), executor.class_obj
         conds = executor.class_obj.conds
-        _share_picture(conds.get("positive", []), conds.get("negative", []))
-        _check_sizes(conds, noise)
+        families.hand_over(executor.class_obj.model_patcher.model, conds.get("positive", []), conds.get("negative", []))
+        families.check_sizes(conds, noise)
         self.last = self._engine = Engine(tuple(executor.class_obj.model_options.get(PARTS, {}).values()))
         try:
             return executor(noise, latent, *args, **kwargs)
@@ -170,7 +154,8 @@ class DualGuidance:
     ) -> tuple[Predictions, int]:
         """The predictions that ``passes`` names, from one call of the network, and how many rows of the batch were computed."""
         options = {**options, "model_function_wrapper": _relabel(options.get("model_function_wrapper"))}
-        told = [text if passes.text else None, image if passes.image else None, *([null_conditioning(image)] if passes.null else [])]
+        null = [families.null_conditioning(model, image)] if passes.null else []
+        told = [text if passes.text else None, image if passes.image else None, *null]
         rows = 1 if self._engine.rows_are_equal and torch.equal(step.x, step.x[:1].expand_as(step.x)) else len(step.x)
         out = [one.expand_as(step.x) for one in executor(model, told, step.x[:rows], sigma[:rows], options)]
         named = zip(passes, (*out, None), strict=False)
@@ -202,11 +187,8 @@ class DualGuidance:
 def _step(model: Any, text: Conditioning, image: Conditioning | None, x: Tensor, sigma: Tensor) -> Step:
     """What the engine is told of a call of the denoiser."""
     level = float(sigma[0])
-    sampling = model.model_sampling
-    progress = 1 - float(sampling.timestep(sigma[:1].float().cpu())) / (len(getattr(sampling, "sigmas", range(1000))) - 1)
-    pictures = [cond["concat_latent_image"] for cond in text if "concat_latent_image" in cond]
-    source = model.process_latent_in(pictures[0]).to(x) if pictures else None
-    return Step(x, level, progress, tuple(_key(cond, level) for cond in [*text, *(image or [])]), source)
+    progress, source = families.progress_of(model.model_sampling, level), families.source(model, text)
+    return Step(x, level, progress, tuple(_key(cond, level) for cond in [*text, *(image or [])]), None if source is None else source.to(x))
 
 
 def _key(cond: dict[str, Any], sigma: float) -> Hashable:
@@ -236,17 +218,6 @@ def _watched(options: dict, text_scale: float | None) -> bool:
     return others or bool(options.get("sampler_pre_cfg_function")) or "sampler_cfg_function" in options
 
 
-def null_conditioning(image: Conditioning) -> Conditioning:
-    """The third conditioning (``D_0``): the second one, as the host prepared it, with a zero picture latent."""
-    out = []
-    for cond in image:
-        model_conds = dict(cond["model_conds"])
-        picture = model_conds["c_concat"]
-        model_conds["c_concat"] = type(picture)(torch.zeros_like(picture.cond))
-        out.append({**cond, "model_conds": model_conds, "uuid": uuid.uuid4()})
-    return out
-
-
 def _relabel(wrapper: Any) -> Any:
     """A model function wrapper under which the third conditioning counts as uncond (1), like the second, then ``wrapper`` if any."""
 
@@ -259,31 +230,3 @@ def _relabel(wrapper: Any) -> Any:
         return apply_model(args["input"], args["timestep"], **c)
 
     return call
-
-
-def _check_pictures(conditioning: list, name: str) -> None:
-    if not any("concat_latent_image" in options for _, options in conditioning):
-        raise ValueError(
-            f"The {name} conditioning carries no picture to edit; wire it through the 'InstructPix2Pix instruction' node "
-            "(or the host's InstructPixToPixConditioning)."
-        )
-
-
-def _share_picture(positive: Conditioning, negative: Conditioning) -> None:
-    """``D_I`` sees the picture too: give it to negative conditionings that were wired from plain text."""
-    pictures = [cond["concat_latent_image"] for cond in positive if "concat_latent_image" in cond]
-    if not pictures:
-        raise ValueError("The positive conditioning carries no picture to edit; wire it through the 'InstructPix2Pix instruction' node.")
-    for cond in negative:
-        cond.setdefault("concat_latent_image", pictures[0])
-
-
-def _check_sizes(conds: dict[str, Conditioning], noise: Tensor) -> None:
-    for cond in (cond for group in conds.values() for cond in group):
-        picture = cond.get("concat_latent_image")
-        if picture is not None and picture.shape[1:] != noise.shape[1:]:
-            want, have = tuple(picture.shape[1:]), tuple(noise.shape[1:])
-            raise ValueError(
-                f"The picture's latent is {want[2]} x {want[1]} with {want[0]} channels, but the latent to sample is {have[2]} x {have[1]} "
-                f"with {have[0]}; wire the latent that comes from the same instruction node, and the VAE of this model."
-            )

@@ -27,9 +27,9 @@ def attach(model: ModelPatcher, path: Path | str) -> ModelPatcher:
     ``path`` is an adapter's file, or "embedded". LoRAs and other patches of the model stay and work together with it. Raises ValueError in
     a sentence for a model that is no editor, or an adapter that doesn't fit it.
     """
-    from .guidance import check_model
+    from .families import check_instruct_pix2pix
 
-    check_model(model)
+    check_instruct_pix2pix(model)
     if is_attached(model):
         raise ValueError("This model has a one-pass adapter already; take one of the two nodes out.")
     state = prefixed(_unpatched(model), UNET)
