@@ -30,7 +30,7 @@ class IP2PInstruction(io.ComfyNode):
                     "encoding",
                     options=["auto", "whole", "tiled"],
                     default="auto",
-                    tooltip="auto encodes large pictures (from 1536 x 1536) in tiles, which takes less memory; whole and tiled force one "
+                    tooltip="auto encodes pictures of more than 1024 x 1024 in tiles, which takes less memory; whole and tiled force one "
                     "way.",
                 ),
                 mask("The latent outside it is the picture's own."),

@@ -6,12 +6,12 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ..ip2p import tiles
 from ..ip2p.fit import rgb, sized_mask
 
 Conditioning = list[list[Any]]
 ENCODINGS = ("auto", "whole", "tiled")
-TILED_FROM = 1536 * 1536
-"""Pixels from which ``auto`` encodes in tiles."""
+"""How to encode; ``auto`` takes tiles for pictures of more than ``tiles.LARGEST_WHOLE`` pixels."""
 
 
 def instruct(
@@ -37,8 +37,23 @@ def encode(vae: Any, image: Tensor, encoding: str = "auto") -> Tensor:
     height, width = image.shape[1:3]
     if height % 8 or width % 8:
         raise ValueError(f"The picture is {width} x {height}, which are not multiples of 8; put a 'Fit image' node before this one.")
-    tiled = encoding == "tiled" or (encoding == "auto" and height * width >= TILED_FROM)
-    return vae.encode_tiled(image) if tiled else vae.encode(image)
+    if encoding == "whole" or (encoding == "auto" and not tiles.are_needed(height, width)):
+        return vae.encode(image)
+    if _is_plain(vae):
+        return tiles.encode(lambda part: vae.encode(part.movedim(1, -1)), image.movedim(-1, 1))
+    return vae.encode_tiled(image)
+
+
+def decode(vae: Any, latent: Tensor) -> Tensor:
+    """The picture (B, H, W, 3) of a latent, in tiles where it is large; each is decoded under the host's memory management."""
+    if _is_plain(vae) and tiles.are_needed(latent.shape[-2] * 8, latent.shape[-1] * 8):
+        return tiles.decode(lambda part: vae.decode(part).movedim(-1, 1), latent).movedim(1, -1)
+    return vae.decode(latent)
+
+
+def _is_plain(vae: Any) -> bool:
+    """Whether an autoencoder is one of still pictures, eight times smaller as latents; others are left to the host's own tiles."""
+    return getattr(vae, "latent_dim", None) == 2 and getattr(vae, "downscale_ratio", None) == 8
 
 
 def start(picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """One edit, whole: the graph of nodes as one call, with the same code and so the same picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import comfy.model_base
@@ -12,7 +12,8 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..ip2p import fit
-from . import conditioning, guidance
+from . import conditioning, families, guidance
+from .noise import initial, seeded
 
 Callback = Callable[[int, Tensor, Tensor, int], None]
 """Told (step, denoised latent, noisy latent, steps) after each step."""
@@ -48,7 +49,7 @@ def edit(
     ``size`` is the long side to work at (0: the model's own). Pixels where ``mask`` is 0 are the input's own. ``callback`` is told each
     step, as the host tells its own (default: the node's progress bar, with a preview).
     """
-    guidance.check_model(model)
+    families.check_model(model)
     image = fit.rgb(image)
     if not instruction.strip() or (mask is not None and not mask.any()):
         return image
@@ -57,7 +58,7 @@ def edit(
     positive, negative_, latent = conditioning.instruct(clip, vae, fit.apply(image, plan), instruction, negative, fitted_mask)
     dual = guidance.guider(model, positive, negative_, text_scale, image_scale)
     samples = sample(dual, latent, sampler, scheduler, steps, seed, callback)
-    return fit.restore(vae.decode(samples), plan, image, mask)
+    return fit.restore(conditioning.decode(vae, samples), plan, image, mask)
 
 
 def sample(
@@ -66,20 +67,27 @@ def sample(
     sampler: str,
     scheduler: str,
     steps: int,
-    seed: int,
+    seed: int | Sequence[int],
     callback: Callback | None = None,
 ) -> Tensor:
-    """Sample a latent as the host's RandomNoise, BasicScheduler, KSamplerSelect and SamplerCustomAdvanced nodes would."""
+    """Sample a latent as the host's RandomNoise, BasicScheduler, KSamplerSelect and SamplerCustomAdvanced nodes would.
+
+    Several seeds, one for each row, give each row what it would become alone.
+    """
     check_choice("sampler", sampler, comfy.samplers.SAMPLER_NAMES)
     check_choice("scheduler", scheduler, comfy.samplers.SCHEDULER_NAMES)
     patcher = dual.model_patcher
     start = comfy.sample.fix_empty_latent_channels(patcher, latent["samples"])
-    noise = comfy.sample.prepare_noise(start, seed, latent.get("batch_index"))
+    choice = comfy.samplers.sampler_object(sampler)
+    if isinstance(seed, int):
+        noise = comfy.sample.prepare_noise(start, seed, latent.get("batch_index"))
+    else:
+        noise, choice, seed = initial(start, seed), seeded(choice, seed), seed[0]
     sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps).cpu()
     samples = dual.sample(
         noise,
         start,
-        comfy.samplers.sampler_object(sampler),
+        choice,
         sigmas,
         denoise_mask=latent.get("noise_mask"),
         callback=callback or latent_preview.prepare_callback(patcher, steps),
