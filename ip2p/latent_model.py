@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from . import changes, one_pass, sampling, sigmas, text
+from . import changes, one_pass, sampling, sigmas, text, tiles
 from . import checkpoint as files
 from .checkpoint import Checkpoint
 from .devices import pick_device
@@ -143,13 +143,26 @@ class LatentModel:
         return self.unet(joined, t.to(joined.device), text.context.to(dtype), **told).sample.float()
 
     def mode(self, picture: Tensor) -> Tensor:
-        """The autoencoder's most likely latent (B, 4, H/8, W/8) of a picture (B, H, W, 3), unscaled."""
-        first = next(self.vae.parameters())
-        return self.vae.encode(picture.to(first).permute(0, 3, 1, 2) * 2 - 1).latent_dist.mode()
+        """The autoencoder's most likely latent (B, 4, H/8, W/8) of a picture (B, H, W, 3), unscaled; a large one goes through in tiles."""
+
+        def encode(part: Tensor) -> Tensor:
+            mode: Tensor = self.vae.encode(part).latent_dist.mode()
+            return mode
+
+        pixels = picture.to(next(self.vae.parameters())).permute(0, 3, 1, 2) * 2 - 1
+        return tiles.encode(encode, pixels) if tiles.are_needed(*pixels.shape[-2:]) else encode(pixels)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """The picture (B, H, W, 3) in [0, 1] of a latent on the network's scale."""
-        return (self.vae.decode(latent / self.latent_scale).sample / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+        """The picture (B, H, W, 3) in [0, 1] of a latent on the network's scale; a large one comes in tiles."""
+
+        def decode(part: Tensor) -> Tensor:
+            pixels: Tensor = self.vae.decode(part).sample
+            return pixels
+
+        latent = latent / self.latent_scale
+        large = tiles.are_needed(latent.shape[-2] * 8, latent.shape[-1] * 8)
+        pixels = tiles.decode(decode, latent) if large else decode(latent)
+        return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
     def told(self, words: str, negative: str, image_latent: Tensor) -> Conditions:
         """The conditionings of a text, a negative text and a picture's latent."""

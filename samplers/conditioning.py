@@ -24,7 +24,7 @@ def instruct(
     """
     texts = [encode_text(clip, text) for text in (instruction, negative)]
     picture = encode(vae, image, encoding)
-    positive, negative_ = (_with_picture(text, picture) for text in texts)
+    positive, negative_ = (with_picture(text, picture) for text in texts)
     return positive, negative_, start(picture, mask)
 
 
@@ -90,5 +90,6 @@ def encode_text(clip: Any, text: str) -> Conditioning:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def _with_picture(conditioning: Conditioning, picture: Tensor) -> Conditioning:
+def with_picture(conditioning: Conditioning, picture: Tensor) -> Conditioning:
+    """A text's conditioning with the latent of the picture to edit."""
     return [[tokens, {**options, "concat_latent_image": picture}] for tokens, options in conditioning]

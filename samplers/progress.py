@@ -21,13 +21,13 @@ class Progress:
         self.edits, self.done = max(1, edits), 0
         self._bar = comfy.utils.ProgressBar(self.edits * UNITS)
 
-    def steps_of(self, model: ModelPatcher) -> Callback:
-        """What a sampler calls after each step of the edit that is being made."""
+    def steps_of(self, model: ModelPatcher, edits: int = 1) -> Callback:
+        """What a sampler calls after each step of the edits that are being made, ``edits`` of them at once."""
         previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
 
         def step(number: int, denoised: Tensor, _: Tensor, steps: int) -> None:
             preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
-            self._show(self.done + (number + 1) / steps, preview)
+            self._show(self.done + edits * (number + 1) / steps, preview)
 
         return step
 
