@@ -66,6 +66,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _edit_arguments(edit)
     sdedit = commands.add_parser("sdedit", help="SDEdit, the paper's baseline: noise a picture and denoise it under a caption")
     _sdedit_arguments(sdedit)
+    sweep = commands.add_parser("sweep", help="one picture with many text and image scales, on one labelled sheet")
+    if command == "sweep":
+        from .sweep_cli import add_arguments as add_sweep
+
+        add_sweep(sweep)
     small = commands.add_parser("small", help="make a small editor (the embedded one) or the world's CLIP from nothing")
     if command == "small":
         from .small.cli import add_arguments, run
@@ -114,6 +119,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same picture (default 0)")
     add("--text-scale", type=float, metavar="S", help="how strongly to follow the instruction (default: the model's own, or 7.5)")
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
+    add("--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced: half the time; fast: a quarter, in 12 steps")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
     add(
@@ -167,7 +173,8 @@ def run_sdedit(options: argparse.Namespace) -> int:
 
 def run_edit(options: argparse.Namespace) -> int:
     """`edit`: one picture from the options, or every line of a file of jobs. Raises ValueError for a mistake in the command."""
-    defaults = {name: getattr(options, name) for name in ("negative", "steps", "seed", "text_scale", "image_scale", "size", "sampler")}
+    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "size", "sampler")
+    defaults = {name: getattr(options, name) for name in names}
     if options.jobs:
         if options.image or options.instruction is not None or options.out:
             raise ValueError("A file of jobs names its own pictures: leave out --image, --instruction and --out, or --jobs.")

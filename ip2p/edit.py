@@ -1,6 +1,7 @@
 """One edit, whole, without a host: a picture and an instruction in, the edited picture out."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from . import fit, one_pass, pictures
+from . import fit, one_pass, pictures, presets
 from .engine import Engine
 from .latent_model import IMAGE_SCALE, SDXL_SCALE, STEPS, TEXT_SCALE, LatentModel, check
 from .sampling import Conditions, OnStep
@@ -51,18 +52,21 @@ class Editor(LatentModel):
         sampler: str = "euler_ancestral",
         on_step: OnStep | None = None,
         engine: Engine | None = None,
+        speed: str = "exact",
     ) -> Tensor:
         """Edit a picture, or a batch (B, H, W, 3) in [0, 1], after an instruction; returns it at its own size, (B, H, W, 3).
 
         An empty instruction returns the input unchanged. `steps` and the scales default to the model's own (30, 7.5 and 1.5 where it
         says none); `size` (the long side while editing, 64..4096; 0 or None: the model's own). The same seed gives the same picture,
-        alone or in a batch. `engine` brings parts of the guidance, and knows afterwards what they found. Raises ValueError with one
-        sentence for what can't be done.
+        alone or in a batch. `engine` brings parts of the guidance, and knows afterwards what they found. `speed` is one of
+        `presets.SPEEDS`: a faster one makes fewer passes, and takes its own number of steps where none is given. Raises ValueError with
+        one sentence for what can't be done.
         """
         original = fit.rgb(pictures.from_pil(image) if isinstance(image, Image.Image) else image.float())
-        steps = int(self.default("steps", STEPS) if steps is None else steps)
-        text_scale = self.default("text_scale", TEXT_SCALE) if text_scale is None else text_scale
-        image_scale = self.default("image_scale", IMAGE_SCALE) if image_scale is None else image_scale
+        preset = presets.find(speed, presets.SPEEDS)
+        steps = preset.steps if steps is None and speed != "exact" else steps
+        steps, text_scale, image_scale = self.settled(steps, text_scale, image_scale)
+        engine = (engine or Engine()).add(preset.refresh)
         check(steps, seed, text_scale, image_scale, size or self.size, sampler)
         if negative.strip() and one_pass.is_adapted(self.unet):
             raise ValueError("A one-pass adapter takes no negative text: leave the text out, or edit without the adapter.")
@@ -78,17 +82,31 @@ class Editor(LatentModel):
         self,
         conditions: Conditions,
         steps: int,
-        seed: int,
+        seed: int | Sequence[int],
         text_scale: float,
         image_scale: float,
         sampler: str = "euler_ancestral",
         on_step: OnStep | None = None,
         engine: Engine | None = None,
     ) -> Tensor:
-        """The edited latent (B, 4, h, w), on the network's scale, after `steps` steps of guided sampling."""
+        """The edited latent (B, 4, h, w), on the network's scale, after `steps` steps of guided sampling; see `denoise` for seeds."""
         return self.denoise(conditions, self.schedule(steps), seed, text_scale, image_scale, sampler, on_step, engine=engine)
 
     def encode(self, picture: Tensor) -> Tensor:
         """The conditioning latent (B, 4, H/8, W/8) of a picture (B, H, W, 3): the posterior's mode, unscaled (CosXL scales it)."""
-        mode = self.mode(picture)
+        return self._conditioning(self.mode(picture))
+
+    def as_picture(self, sampled: Tensor) -> Tensor:
+        """A sampled latent (B, 4, h, w) as the conditioning latent of a further edit: its own picture, without decoding and encoding it."""
+        return self._conditioning(sampled / self.latent_scale)
+
+    def _conditioning(self, mode: Tensor) -> Tensor:
         return mode * SDXL_SCALE if self.family == "cosxl" else mode
+
+    def settled(self, steps: int | None, text_scale: float | None, image_scale: float | None) -> tuple[int, float, float]:
+        """The steps and the two scales, with what is None as the model's file recommends it (30, 7.5 and 1.5 where it says none)."""
+        return (
+            int(self.default("steps", STEPS) if steps is None else steps),
+            self.default("text_scale", TEXT_SCALE) if text_scale is None else text_scale,
+            self.default("image_scale", IMAGE_SCALE) if image_scale is None else image_scale,
+        )

@@ -98,6 +98,11 @@ class Engine:
         self.wanted = Passes(True, True, True)
         self.used = Scales(1.0, 1.0)
 
+    def add(self, *parts: Part) -> "Engine":
+        """Take in further parts before the run; returns the engine itself."""
+        self.parts = tuple(ordered([*self.parts, *(part.begin() for part in parts)]))
+        return self
+
     @property
     def rows_are_equal(self) -> bool:
         """Whether a part says that equal rows of a batch are told the same, so that one of them can stand for all."""

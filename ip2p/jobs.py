@@ -17,6 +17,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # a whole number will do for a scale; tr
     "seed": (int,),
     "text_scale": (int, float),
     "image_scale": (int, float),
+    "speed": (str,),
     "size": (int,),
     "sampler": (str,),
 }
@@ -35,6 +36,7 @@ class Job:
     seed: int = 0
     text_scale: float | None = None
     image_scale: float | None = None
+    speed: str = "exact"
     size: int = 0
     sampler: str = "euler_ancestral"
     where: str = ""

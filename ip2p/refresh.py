@@ -40,6 +40,11 @@ class Refresh(Part):
         if not 0 <= self.until <= 1:
             raise ValueError(f"Refreshing can't end at {self.until}; use a share of the run from 0 to 1.")
 
+    @property
+    def saves(self) -> bool:
+        """Whether any pass is left out at all."""
+        return self.image_every > 1 or self.text_every > 1 or self.until < 1
+
     def begin(self) -> "Refresh":
         """The same settings, with nothing held."""
         return replace(self, _held={}, _key=None, _sigma=0.0, _count=0)
@@ -68,6 +73,6 @@ class Refresh(Part):
             above, below = made[upper], made[lower]
             if below is None:
                 made[lower] = above - self._held[upper, lower] * step.sigma
-            elif self.image_every > 1 or self.text_every > 1 or self.until < 1:
+            elif self.saves:
                 self._held[upper, lower] = (above - below) / step.sigma
         return Predictions(**made)

@@ -5,6 +5,7 @@ from pathlib import Path
 from ..ip2p.training.config import TrainConfig
 from . import one_pass
 from .apart import Tell
+from .families import check_instruct_pix2pix
 from .training import Found, Wired, found, worked
 
 
