@@ -16,6 +16,8 @@ from .engine import Part, Step
 from .guidance import Passes, Terms
 
 Term = Literal["text", "image"]
+TERMS: dict[str, tuple[Term, ...]] = {"both": ("text", "image"), "text": ("text",), "image": ("image",)}
+"""What people choose."""
 
 
 def split(term: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:

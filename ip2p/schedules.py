@@ -17,6 +17,7 @@ Span = tuple[float, float]
 WHOLE: Span = (0.0, 1.0)
 OFF = 1.0
 """The scale at which a kind of guidance does nothing."""
+KINDS = ("linear", "cosine", "constant", "points", "smooth points")
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,17 @@ def sampled(values: float | Sequence[float], smooth: bool = False) -> Curve:
         raise ValueError("The wired schedule is no list of numbers: wire floats, such as 7.5, 5, 1.") from error
     last = max(1, len(numbers) - 1)
     return Curve(tuple((place / last, value) for place, value in enumerate(numbers)), smooth)
+
+
+def curve(kind: str, first: float, last: float, points: str = "") -> Curve:
+    """The curve of one of `KINDS`; a constant is `first`, and ``points`` are read as `typed` does. Raises ValueError, in a sentence."""
+    if kind in ("points", "smooth points"):
+        return typed(points, smooth=kind == "smooth points")
+    if kind == "constant":
+        return constant(first)
+    if kind not in KINDS:
+        raise ValueError(f"There is no schedule of the kind {kind!r}: use one of {', '.join(KINDS)}.")
+    return (cosine if kind == "cosine" else linear)(first, last)
 
 
 def span(name: str, first: float, last: float) -> Span:
