@@ -27,11 +27,12 @@ def resized(mask: Tensor, height: int, width: int) -> Tensor:
 def multiplied(scale: Scale, mask: Tensor | None, x: Tensor) -> Scale:
     """``scale`` times a mask over the latent ``x`` (B, C, H, W): (B, 1, H, W), or the scale itself where the mask is 1 everywhere.
 
-    Fewer masks than pictures take turns.
+    Fewer masks than pictures take turns. A latent with frames (B, C, T, H, W) has one mask for all of them.
     """
     if mask is None or bool((mask == 1).all()):
         return scale
     cells = resized(mask, *x.shape[-2:]).to(x)
+    cells = cells.view(len(cells), *[1] * (x.ndim - 3), *x.shape[-2:])
     return scale * cells[torch.arange(len(x), device=x.device) % len(cells)]
 
 

@@ -103,13 +103,13 @@ def null_conditioning(model: BaseModel, image: Conditioning) -> Conditioning:
     return [{**cond, "model_conds": _without_picture(model, cond["model_conds"]), "uuid": uuid.uuid4()} for cond in image]
 
 
-def source(model: BaseModel, conditioning: Conditioning) -> Tensor | None:
-    """The latent of the picture to edit on the scale of sampling, (B, C, H, W); the first of several; None where there is none."""
+def source(model: BaseModel, conditioning: Conditioning, x: Tensor) -> Tensor | None:
+    """The latent of the picture to edit on the scale of the noisy latent ``x`` and of its size; None where there is none of that size."""
     for cond in conditioning:
-        pictures = cond.get(REFERENCES) or [cond.get(CONCAT)]
-        if pictures[0] is not None:
-            found: Tensor = model.process_latent_in(pictures[0])
-            return found
+        for picture in cond.get(REFERENCES) or [cond.get(CONCAT)]:
+            if picture is not None and picture.shape[1:] == x.shape[1:]:
+                found: Tensor = model.process_latent_in(picture.to(x))
+                return found
     return None
 
 

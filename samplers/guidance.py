@@ -187,8 +187,8 @@ class DualGuidance:
 def _step(model: Any, text: Conditioning, image: Conditioning | None, x: Tensor, sigma: Tensor) -> Step:
     """What the engine is told of a call of the denoiser."""
     level = float(sigma[0])
-    progress, source = families.progress_of(model.model_sampling, level), families.source(model, text)
-    return Step(x, level, progress, tuple(_key(cond, level) for cond in [*text, *(image or [])]), None if source is None else source.to(x))
+    progress, source = families.progress_of(model.model_sampling, level), families.source(model, text, x)
+    return Step(x, level, progress, tuple(_key(cond, level) for cond in [*text, *(image or [])]), source)
 
 
 def _key(cond: dict[str, Any], sigma: float) -> Hashable:
