@@ -164,3 +164,23 @@ def bar(nodes):
     comfy.utils.set_progress_bar_global_hook(bar.hook)
     yield bar
     comfy.utils.set_progress_bar_global_hook(None)
+
+
+@pytest.fixture(scope="session")
+def families(nodes):
+    from launcher.in_process import pack_module
+
+    return pack_module(nodes, "samplers.families")
+
+
+@pytest.fixture(scope="session")
+def models(nodes):
+    """A small MODEL of every family by its name, built when it is first asked for."""
+    import small_networks
+
+    class Models(dict):
+        def __missing__(self, name):
+            self[name] = small_networks.build({**small_networks.FAMILIES, **small_networks.OTHERS}[name])
+            return self[name]
+
+    return Models()

@@ -105,6 +105,26 @@ HIDREAM = {
     "max_resolution": (16, 16),
     "llama_layers": [0, 0],
 }
+CHROMA = {
+    **{name: value for name, value in FLUX.items() if name not in ("guidance_embed", "vec_in_dim")},
+    "image_model": "chroma",
+    "in_dim": 64,
+    "out_dim": 32,
+    "hidden_dim": 16,
+    "n_layers": 1,
+}
+WAN = {
+    "image_model": "wan2.1",
+    "model_type": "t2v",
+    "in_dim": 16,
+    "out_dim": 16,
+    "dim": 48,
+    "ffn_dim": 32,
+    "freq_dim": 16,
+    "num_heads": 2,
+    "num_layers": 1,
+    "text_dim": 24,
+}
 COSXL = (("edm_vpred.sigma_max", 80.0), ("edm_vpred.sigma_min", 0.002))
 LATENT4, LATENT16 = (4, 8, 8), (16, 8, 8)
 FAMILIES = {
@@ -121,6 +141,8 @@ FAMILIES = {
 OTHERS = {
     "inpainting": Small("SD15", {**UNET, "in_channels": 9}, LATENT4, (5, 24)),
     "text-to-image": Small("SD15", {**UNET, "in_channels": 4}, LATENT4, (5, 24)),
+    "Chroma": Small("Chroma", CHROMA, LATENT16, (5, 24)),
+    "Wan": Small("WAN21_T2V", WAN, (16, 2, 8, 8), (5, 24)),
     "Flux Fill": Small("FluxInpaint", {**FLUX, "in_channels": 96}, LATENT16, (5, 24), 8),
 }
 
