@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import fit, one_pass, pictures, presets
 from .engine import Engine
+from .isolate import Isolate, restored
 from .latent_model import IMAGE_SCALE, SDXL_SCALE, STEPS, TEXT_SCALE, LatentModel, check
 from .sampling import Conditions, OnStep
 
@@ -53,30 +54,33 @@ class Editor(LatentModel):
         on_step: OnStep | None = None,
         engine: Engine | None = None,
         speed: str = "exact",
+        isolate: float = 0.0,
     ) -> Tensor:
         """Edit a picture, or a batch (B, H, W, 3) in [0, 1], after an instruction; returns it at its own size, (B, H, W, 3).
 
         An empty instruction returns the input unchanged. `steps` and the scales default to the model's own (30, 7.5 and 1.5 where it
         says none); `size` (the long side while editing, 64..4096; 0 or None: the model's own). The same seed gives the same picture,
         alone or in a batch. `engine` brings parts of the guidance, and knows afterwards what they found. `speed` is one of
-        `presets.SPEEDS`: a faster one makes fewer passes, and takes its own number of steps where none is given. Raises ValueError with
-        one sentence for what can't be done.
+        `presets.SPEEDS`: a faster one makes fewer passes, and takes its own number of steps where none is given. `isolate`, 0 (off) to 1
+        (strict), keeps the edit where it belongs (`isolate.Isolate`). Raises ValueError with one sentence for what can't be done.
         """
         original = fit.rgb(pictures.from_pil(image) if isinstance(image, Image.Image) else image.float())
-        preset = presets.find(speed, presets.SPEEDS)
-        steps = preset.steps if steps is None and speed != "exact" else steps
-        steps, text_scale, image_scale = self.settled(steps, text_scale, image_scale)
-        engine = (engine or Engine()).add(preset.refresh)
+        steps, text_scale, image_scale = self.settled(steps, text_scale, image_scale, speed)
+        engine = (engine or Engine()).add(presets.find(speed).refresh, *self._isolation(isolate))
         check(steps, seed, text_scale, image_scale, size or self.size, sampler)
-        if negative.strip() and one_pass.is_adapted(self.unet):
-            raise ValueError("A one-pass adapter takes no negative text: leave the text out, or edit without the adapter.")
         if not instruction.strip():
             return original
         how = fit.plan(original.shape[2], original.shape[1], size or self.size)
         log.info("editing at %s", how)
         conditions = self.told(instruction, negative, self.encode(fit.apply(original, how)))
         edited = self.decode(self.sample(conditions, steps, seed, text_scale, image_scale, sampler, on_step, engine))
-        return fit.restore(edited.to(original), how, original)
+        return restored(engine, edited.to(original), how, original)[0]
+
+    def _isolation(self, strength: float) -> list[Isolate]:
+        part = Isolate(strength=strength)
+        if strength and one_pass.is_adapted(self.unet):
+            raise ValueError("A one-pass adapter can't isolate, as it tells no place: set isolating to 0, or edit without the adapter.")
+        return [part] if strength else []
 
     def sample(
         self,
@@ -103,8 +107,12 @@ class Editor(LatentModel):
     def _conditioning(self, mode: Tensor) -> Tensor:
         return mode * SDXL_SCALE if self.family == "cosxl" else mode
 
-    def settled(self, steps: int | None, text_scale: float | None, image_scale: float | None) -> tuple[int, float, float]:
-        """The steps and the two scales, with what is None as the model's file recommends it (30, 7.5 and 1.5 where it says none)."""
+    def settled(
+        self, steps: int | None, text_scale: float | None, image_scale: float | None, speed: str = "exact"
+    ) -> tuple[int, float, float]:
+        """The steps and the two scales, with what is None as the speed or the model's file has it (30, 7.5 and 1.5 where it says none)."""
+        preset = presets.find(speed, presets.SPEEDS)
+        steps = preset.steps if steps is None and speed != "exact" else steps
         return (
             int(self.default("steps", STEPS) if steps is None else steps),
             self.default("text_scale", TEXT_SCALE) if text_scale is None else text_scale,

@@ -19,6 +19,9 @@ METHOD, MULTIPLE = METHODS[0], MULTIPLES[0]
 LARGEST = 8192
 """No side of a fitted picture may be longer, in pixels."""
 
+SEAM = 8.0
+"""How wide the soft edge inside a hard-edged mask is, in pixels of the edit: a cell of the latent."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels; may be fractional."""
 
@@ -157,7 +160,7 @@ def restore(edited: Tensor, fit: Fit, original: Tensor, mask: Tensor | None = No
 
     ``edited`` may have been enlarged since; it is taken to cover the fit's whole target. What the fit cut away comes from the
     original, whose pictures repeat where there are fewer than edits. With ``mask`` (height x width or the edit's own size), pixels
-    where it is 0 are the original's own.
+    where it is 0 are the original's own; inside that edge the mask is `softened`.
     """
     edited, original = rgb(edited), rgb(original).to(edited)
     _check_size(original, fit)
@@ -174,10 +177,29 @@ def _composite(edited: Tensor, original: Tensor, mask: Tensor, fit: Fit) -> Tens
     if mask.shape[-2:] == (fit.target_height, fit.target_width):
         blank = torch.zeros(len(sized_mask(mask, fit.target_width, fit.target_height)), fit.height, fit.width, 3)
         mask = restore(mask.reshape(-1, *mask.shape[-2:], 1), fit, blank)[..., 0]
-    mask = sized_mask(mask, fit.width, fit.height).to(edited)
+    mask = softened(sized_mask(mask, fit.width, fit.height), fit).to(edited)
     rows = torch.arange(len(edited), device=edited.device)
     mask, original = mask[rows % len(mask)].unsqueeze(-1), original[rows % len(original)]
     return torch.where(mask == 0, original, torch.where(mask == 1, edited, original + mask * (edited - original)))
+
+
+def softened(mask: Tensor, fit: Fit) -> Tensor:
+    """Masks (N, height, width) of the original that rise smoothly from 0 at their edge, to what they are `SEAM` pixels inside.
+
+    What is 0 stays 0, and 1 stays 1 there; the picture's border is no edge. A thin stroke still reaches its full value.
+    """
+    return torch.stack([_softened(one, SEAM * (fit.source[2] - fit.source[0]) / (fit.inner[2] - fit.inner[0])) for one in mask])
+
+
+def _softened(mask: Tensor, width: float) -> Tensor:
+    inside = mask > 0
+    if inside.all() or not inside.any():
+        return mask
+    from scipy import ndimage
+
+    depth = torch.from_numpy(ndimage.distance_transform_edt(inside.cpu().numpy())).to(mask)
+    rising = (depth / min(width, float(depth.max()))).clamp(0, 1)
+    return mask * rising * rising * (3 - 2 * rising)
 
 
 def _check_size(image: Tensor, fit: Fit) -> None:

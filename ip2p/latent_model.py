@@ -165,7 +165,9 @@ class LatentModel:
         return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
     def told(self, words: str, negative: str, image_latent: Tensor) -> Conditions:
-        """The conditionings of a text, a negative text and a picture's latent."""
+        """The conditionings of a text, a negative text and a picture's latent. ValueError for a negative text that one pass can't mind."""
+        if negative.strip() and one_pass.is_adapted(self.unet):
+            raise ValueError("A one-pass adapter takes no negative text: leave the text out, or edit without the adapter.")
         return Conditions(text.encode(self.encoders, words), text.encode(self.encoders, negative), image_latent)
 
     def default(self, name: str, otherwise: float) -> float:
