@@ -4,6 +4,7 @@ from typing import Any
 
 import comfy.utils
 import torch
+from comfy.text_encoders.qwen_image import QwenImageTokenizer
 from torch import Tensor
 
 from ..ip2p import tiles
@@ -73,9 +74,14 @@ def start(picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
 
 
 def check_clip(clip: Any) -> None:
-    """Raise ValueError, in a sentence for the user, where there is no text encoder."""
+    """Raise ValueError, in a sentence for the user, where there is no text encoder, or one that must be shown the picture as well."""
     if clip is None:
         raise ValueError("There is no text encoder (CLIP) here; load a full checkpoint, or load one with the host's CLIP loader.")
+    if isinstance(getattr(clip, "tokenizer", None), QwenImageTokenizer):
+        raise ValueError(
+            "Qwen-Image-Edit's text encoder looks at the picture too; encode both texts with the host's TextEncodeQwenImageEdit and wire "
+            "them into the 'InstructPix2Pix guider'."
+        )
 
 
 def check_vae(vae: Any) -> None:
