@@ -14,7 +14,9 @@ from torch import Tensor
 
 from . import fit
 from .edit import Editor
+from .engine import Engine
 from .latent_model import check
+from .presets import find
 from .sampling import OnStep
 
 SETTING = re.compile(r"(text|image|seed)\s*=?\s*([-+.\w]+)")
@@ -84,6 +86,7 @@ def chain(
     image_scale: float | None = None,
     size: int | None = None,
     sampler: str = "euler_ancestral",
+    speed: str = "exact",
     on_step: OnStep | None = None,
 ) -> list[Tensor]:
     """The picture (B, H, W, 3) after each stage, at its own size. One stage is a plain `Editor.edit`.
@@ -91,7 +94,7 @@ def chain(
     `on_step` counts the steps of all stages. Raises ValueError in a sentence for what can't be done.
     """
     original = fit.rgb(image.float())
-    steps, *scales = editor.settled(steps, text_scale, image_scale)
+    steps, *scales = editor.settled(steps, text_scale, image_scale, speed)
     how = fit.plan(original.shape[2], original.shape[1], size or editor.size)
     found: list[Tensor] = []
     latent = None
@@ -101,7 +104,7 @@ def chain(
         latent = editor.encode(fit.apply(original, how)) if latent is None else latent
         told = editor.told(stage.instruction, negative, latent)
         counted = _counted(on_step, number * steps, len(stages) * steps)
-        sampled = editor.sample(told, steps, seed_of(stages, number, seed), text, picture, sampler, counted)
+        sampled = editor.sample(told, steps, seed_of(stages, number, seed), text, picture, sampler, counted, Engine((find(speed).refresh,)))
         found.append(fit.restore(editor.decode(sampled).to(original), how, original))
         latent = editor.as_picture(sampled)
     return found

@@ -25,6 +25,10 @@ MODELS = {
     "export": "a training run or a model as one file, a diffusers folder, a LoRA or a delta",
     "merge": "a custom Stable Diffusion model as an editor: custom + (editor - base), or custom + a LoRA or delta",
 }
+SERIES = {
+    "variations": "one picture and one instruction under several seeds, and a sheet of them",
+    "chain": "instructions one after another: a picture of each stage, a sheet and an animated picture",
+}
 MEASURING = {
     "evaluate": "edit a data set with many settings and measure it: lines, a table and a plot",
     "compare": "one picture and several editors, or any pictures, on one sheet with numbers",
@@ -71,6 +75,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
         from .sweep_cli import add_arguments as add_sweep
 
         add_sweep(sweep)
+    for name, told in SERIES.items():
+        series = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        if command == name:
+            from .series_cli import add_arguments as add_series
+
+            add_series(name, series)
     small = commands.add_parser("small", help="make a small editor (the embedded one) or the world's CLIP from nothing")
     if command == "small":
         from .small.cli import add_arguments, run

@@ -5,7 +5,9 @@ from torch import Tensor
 
 from . import fit
 from .edit import Editor
+from .engine import Engine
 from .latent_model import check
+from .presets import find
 from .sampling import OnStep
 
 AT_ONCE = 4
@@ -33,6 +35,7 @@ def variations(
     image_scale: float | None = None,
     size: int | None = None,
     sampler: str = "euler_ancestral",
+    speed: str = "exact",
     on_step: OnStep | None = None,
     at_once: int = AT_ONCE,
 ) -> Tensor:
@@ -41,7 +44,7 @@ def variations(
     `on_step` counts the steps of all. Raises ValueError in a sentence for what can't be done.
     """
     original = fit.rgb(image.float())[:1]
-    steps, text, picture = editor.settled(steps, text_scale, image_scale)
+    steps, text, picture = editor.settled(steps, text_scale, image_scale, speed)
     check(steps, seed, text, picture, size or editor.size, sampler)
     drawn = seeds(seed, count)
     how = fit.plan(original.shape[2], original.shape[1], size or editor.size)
@@ -55,6 +58,6 @@ def variations(
             if on_step is not None:
                 on_step(begin * total + done * rows, count * total, denoised)
 
-        sampled = editor.sample(told, steps, some, text, picture, sampler, show)
+        sampled = editor.sample(told, steps, some, text, picture, sampler, show, Engine((find(speed).refresh,)))
         made += [fit.restore(editor.decode(row[None]).to(original), how, original) for row in sampled]
     return torch.cat(made)

@@ -4,9 +4,9 @@ import inspect
 import sys
 from typing import Any
 
-from comfy_api.v0_0_2 import ComfyExtension, io
+from comfy_api.v0_0_2 import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "io", "say", "schema"]
+__all__ = ["ComfyExtension", "io", "say", "schema", "ui"]
 
 _KNOWN = inspect.signature(io.Schema).parameters
 
