@@ -19,6 +19,8 @@ UNTIL = 0.65
 """The progress of a run, 0 to 1, up to which steps count; it is noise level 1 of the SD schedule."""
 BLUR = (0.25, 0.5, 0.25)
 """Weights of a cell and its two neighbours, along rows and along columns: single cells of the latent are noisy."""
+HEAT = ((0.0, 0.0, 0.25), (0.5, 0.0, 0.45), (0.9, 0.1, 0.2), (1.0, 0.6, 0.0), (1.0, 1.0, 0.6))
+"""Colours from no relevance to the most, at even steps."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,22 @@ def otsu(values: Tensor) -> Split:
         ratio=torch.where(parted, mean_high / mean_low.clamp(min=tiny), 1.0),
         area=torch.where(parted, (n - count) / n, 0.0),
     )
+
+
+def soft(values: Tensor, split: Split) -> Tensor:
+    """Relevance maps (B, 1, H, W) as masks from 0 to 1, in which Otsu's threshold is 0.5 and twice that, and more, is 1."""
+    half = split.threshold.to(values).view(-1, 1, 1, 1)
+    return (values / (2 * half).clamp(min=torch.finfo(values.dtype).tiny)).clamp(0, 1)
+
+
+def heat(pictures: Tensor, masks: Tensor) -> Tensor:
+    """Pictures (N, H, W, 3) in grey under the colours of masks (B, H, W), 0 to 1: blue-black, red, yellow. Gives (B, H, W, 3)."""
+    grey = pictures[torch.arange(len(masks)) % len(pictures)].mean(-1, keepdim=True)
+    stops = torch.tensor(HEAT, device=masks.device, dtype=masks.dtype)
+    at = masks.clamp(0, 1) * (len(stops) - 1)
+    low = at.floor().long().clamp(max=len(stops) - 2)
+    colour = torch.lerp(stops[low], stops[low + 1], (at - low).unsqueeze(-1))
+    return 0.45 * grey.to(masks) + 0.55 * colour
 
 
 @dataclass
