@@ -64,8 +64,8 @@ class IP2PGuider(io.ComfyNode):
             "it to SamplerCustomAdvanced.",
             search_aliases=["dual cfg guider", "image cfg", "ip2p"],
             inputs=[
-                io.Model.Input("model", tooltip="An InstructPix2Pix model."),
-                io.Conditioning.Input("positive", tooltip="From the instruction node."),
+                io.Model.Input("model", tooltip="An InstructPix2Pix model, or another editor such as Flux Kontext."),
+                io.Conditioning.Input("positive", tooltip="From the instruction node, or from ReferenceLatent for another editor."),
                 io.Conditioning.Input("negative", tooltip="From the instruction node."),
                 text_scale(),
                 image_scale(),
@@ -92,7 +92,7 @@ class IP2PGuidance(io.ComfyNode):
             description="After this node the stock KSampler, and any other sampler node, guides with two scales: its cfg is the text "
             "scale (7.5), the image scale is set here.",
             search_aliases=["image cfg", "dual cfg", "ip2p ksampler"],
-            inputs=[io.Model.Input("model", tooltip="An InstructPix2Pix model."), image_scale()],
+            inputs=[io.Model.Input("model", tooltip="An InstructPix2Pix model, or another editor such as Flux Kontext."), image_scale()],
             outputs=[io.Model.Output("patched", display_name="model", tooltip="The same model, guided by picture and text.")],
         )
 
