@@ -1,6 +1,24 @@
 """All nodes of the pack, as the host asks for them."""
 
-from . import dreambooth, edit, editors, evaluate, guidance, measures, model, one_pass, picture, schedules, sdedit, sweep, training, world
+from . import (
+    dreambooth,
+    edit,
+    editors,
+    evaluate,
+    fast,
+    guidance,
+    isolate,
+    measures,
+    model,
+    one_pass,
+    picture,
+    schedules,
+    sdedit,
+    series,
+    sweep,
+    training,
+    world,
+)
 from ._api import ComfyExtension, io
 
 
@@ -8,5 +26,23 @@ class InstructPix2PixExtension(ComfyExtension):
     """The node list; adding a node means adding it to its file's NODES."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        files = (model, picture, guidance, schedules, edit, sweep, sdedit, world, measures, evaluate, training, one_pass, dreambooth, editors)
+        files = (
+            model,
+            picture,
+            guidance,
+            fast,
+            schedules,
+            isolate,
+            edit,
+            series,
+            sweep,
+            sdedit,
+            world,
+            measures,
+            evaluate,
+            training,
+            one_pass,
+            dreambooth,
+            editors,
+        )
         return [node for file in files for node in file.NODES]
