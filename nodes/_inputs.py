@@ -2,6 +2,7 @@
 
 import comfy.samplers
 
+from ..ip2p.presets import SPEEDS
 from ._api import io
 
 
@@ -86,3 +87,30 @@ def sampling(*scales: io.Input) -> list[io.Input]:
             tooltip="The long side to work at, in pixels. 0: the size the model was trained at.",
         ),
     ]
+
+
+def speed() -> io.Combo.Input:
+    """How many of the passes are made."""
+    return io.Combo.Input(
+        "speed",
+        options=list(SPEEDS),
+        default=SPEEDS[0],
+        optional=True,
+        tooltip="exact computes everything in every step; balanced holds what changes slowly and takes half the time; fast holds a little "
+        "less, and is meant for 12 steps: set them too.",
+    )
+
+
+def isolate() -> io.Float.Input:
+    """How strictly an edit keeps to its place."""
+    return io.Float.Input(
+        "isolate",
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        round=0.001,
+        optional=True,
+        tooltip="Keeps the edit where the instruction means it, and the rest as it was to the pixel: 0 is off, 0.5 leaves room around it, "
+        "1 is strict. Edits of the whole picture are left alone.",
+    )

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from ._api import io, say, schema
-from ._inputs import image_scale, instruction, mask, negative, sampling, text_scale
+from ._inputs import image_scale, instruction, isolate, mask, negative, sampling, speed, text_scale
 
 
 class IP2PEdit(io.ComfyNode):
@@ -30,6 +30,8 @@ class IP2PEdit(io.ComfyNode):
                 *sampling(text_scale(), image_scale()),
                 negative(),
                 mask("Pixels where it is 0 stay exactly as they were."),
+                speed(),
+                isolate(),
             ],
             outputs=[io.Image.Output("edited", display_name="image", tooltip="The edited picture, at the size it came in.")],
         )
@@ -38,7 +40,7 @@ class IP2PEdit(io.ComfyNode):
     def execute(cls, **inputs: Any) -> io.NodeOutput:
         from ..samplers.edit import edit
 
-        edited: Tensor = edit(**inputs)
+        edited: Tensor = edit(**inputs, report=lambda found: say(found, cls))
         if inputs.get("mask") is not None and not inputs["mask"].any():
             say("The mask is empty, so nothing may change: paint where the picture may change (Open in MaskEditor).", cls)
         return io.NodeOutput(edited)

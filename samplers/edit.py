@@ -11,8 +11,8 @@ import latent_preview
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ip2p import fit
-from . import conditioning, families, guidance
+from ..ip2p import fit, presets
+from . import conditioning, families, fast, guidance, isolating
 from .noise import initial, seeded
 
 Callback = Callable[[int, Tensor, Tensor, int], None]
@@ -23,8 +23,9 @@ ATTACHMENT = "ip2p_size"
 
 def native_size(model: ModelPatcher) -> int:
     """The long side, in pixels, at which ``model`` edits best."""
-    size = model.get_attachment(ATTACHMENT)
-    return size or (1024 if isinstance(model.model, comfy.model_base.SDXL) else 512)
+    size, kind = model.get_attachment(ATTACHMENT), model.model
+    small = kind.latent_format.latent_channels == 4 and not isinstance(kind, comfy.model_base.SDXL)
+    return size or (512 if small else 1024)
 
 
 def edit(
@@ -42,12 +43,16 @@ def edit(
     sampler: str = "euler_ancestral",
     scheduler: str = "normal",
     size: int = 0,
+    speed: str = "exact",
+    isolate: float = 0.0,
     callback: Callback | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Tensor:
     """Edit (B, H, W, C) pictures and return them at their own size; an empty instruction or mask returns them as they are.
 
     ``size`` is the long side to work at (0: the model's own). Pixels where ``mask`` is 0 are the input's own. ``callback`` is told each
-    step, as the host tells its own (default: the node's progress bar, with a preview).
+    step, as the host tells its own (default: the node's progress bar, with a preview), ``report`` what the run has cost. ``speed`` is
+    one of ``presets.SPEEDS``; what the model carries holds where it is "exact". So it is with ``isolate``, 0 (off) to 1 (strict).
     """
     families.check_model(model)
     image = fit.rgb(image)
@@ -56,9 +61,16 @@ def edit(
     plan = fit.plan(image.shape[2], image.shape[1], size or native_size(model))
     fitted_mask = None if mask is None else fit.apply_mask(mask, plan)
     positive, negative_, latent = conditioning.instruct(clip, vae, fit.apply(image, plan), instruction, negative, fitted_mask)
+    if speed != "exact":
+        model = guidance.with_part(model, fast.PART, presets.find(speed, presets.SPEEDS).refresh)
+    if isolate:
+        model = isolating.isolating(model, isolate)
     dual = guidance.guider(model, positive, negative_, text_scale, image_scale)
     samples = sample(dual, latent, sampler, scheduler, steps, seed, callback)
-    return fit.restore(conditioning.decode(vae, samples), plan, image, mask)
+    restored, said = isolating.restored(dual, conditioning.decode(vae, samples), plan, image, mask)
+    if report:
+        report("\n".join([str(guidance.last_run(dual).counted), *said]))
+    return restored
 
 
 def sample(
