@@ -9,7 +9,7 @@ A model with a one-pass adapter (``one_pass.attach``) is asked for one predictio
 """
 
 import logging
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import Any
 
 import comfy.samplers
@@ -138,7 +138,7 @@ class DualGuidance:
         if image is None and self._guider is not None:  # the host leaves it out at cfg 1
             image = self._guider.conds["negative"]
         text_scale = getattr(self._guider, "cfg", None)
-        step = _step(model, text, image, x, sigma)
+        step = _step(model, text, image, x, sigma, options)
         if self.one_pass:
             return self._in_one(executor, model, step, text, sigma, options, text_scale)
         if image is None:
@@ -184,28 +184,31 @@ class DualGuidance:
         return self._engine.guided(predictions, args["denoised"], args["cond_scale"])
 
 
-def _step(model: Any, text: Conditioning, image: Conditioning | None, x: Tensor, sigma: Tensor) -> Step:
+def _step(model: Any, text: Conditioning, image: Conditioning | None, x: Tensor, sigma: Tensor, options: dict) -> Step:
     """What the engine is told of a call of the denoiser."""
-    level = float(sigma[0])
-    progress, source = families.progress_of(model.model_sampling, level), families.source(model, text, x)
-    return Step(x, level, progress, tuple(_key(cond, level) for cond in [*text, *(image or [])]), source)
+    told = [*text, *(image or [])]
+    for hooks in (cond["hooks"] for cond in told if cond.get("hooks") is not None):
+        # the host does the same for those it computes; keyframes count their steps, also where a pass is left out
+        model.current_patcher.prepare_hook_patches_current_keyframe(sigma, hooks, options)
+    level = sigma[0].cpu()
+    progress, source = families.progress_of(model.model_sampling, float(level)), families.source(model, text, x)
+    return Step(x, float(level), progress, tuple(_key(cond, level) for cond in told), source)
 
 
-def _key(cond: dict[str, Any], sigma: float) -> Hashable:
-    """What may change from step to step about a conditioning: whether it, its ControlNets and its hooks are in their range."""
-    starts = [cond.get("timestep_start"), cond.get("timestep_end")]
+def _key(cond: dict[str, Any], sigma: Tensor) -> Hashable:
+    """What may change from step to step about a conditioning: whether it and its ControlNets are in their range, and how strong its hooks
+    are."""
     control, controls = cond.get("control"), []
     while control is not None:
-        controls.append((id(control), *_passed(getattr(control, "timestep_range", None) or (), sigma)))
+        controls.append((id(control), _active(*(getattr(control, "timestep_range", None) or (None, None)), sigma)))
         control = getattr(control, "previous_controlnet", None)
-    hooks = getattr(cond.get("hooks"), "hooks", ())
-    frames = [frame.start_t for hook in hooks for frame in getattr(getattr(hook, "hook_keyframe", None), "keyframes", ())]
-    return cond.get("uuid"), _passed(starts, sigma), tuple(controls), _passed(frames, sigma)
+    strengths = tuple(hook.strength for hook in getattr(cond.get("hooks"), "hooks", ()))
+    return cond.get("uuid"), _active(cond.get("timestep_start"), cond.get("timestep_end"), sigma), tuple(controls), strengths
 
 
-def _passed(levels: Iterable[Any], sigma: float) -> tuple[bool, ...]:
-    """For each noise level, whether sampling has come down to it."""
-    return tuple(level is not None and sigma <= float(level) for level in levels)
+def _active(start: float | None, end: float | None, sigma: Tensor) -> bool:
+    """Whether a range of noise levels holds at ``sigma``, as the host compares them: both ends are part of it."""
+    return not (start is not None and bool(sigma > start)) and not (end is not None and bool(sigma < end))
 
 
 def _watched(options: dict, text_scale: float | None) -> bool:

@@ -10,13 +10,14 @@ STEPS = 4
 SEED = 11
 
 
-def sampled(guider, latent, sampler="euler", steps=STEPS, mask=None, batch_index=None):
+def sampled(guider, latent, sampler="euler", steps=STEPS, mask=None, batch_index=None, sigmas=None):
     """A latent, sampled as SamplerCustomAdvanced does."""
     import comfy.sample
     import comfy.samplers
 
     patcher = guider.model_patcher
-    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", steps)
+    if sigmas is None:
+        sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", steps)
     noise = comfy.sample.prepare_noise(latent, SEED, batch_index)
     with torch.inference_mode():
         return guider.sample(noise, latent, comfy.samplers.sampler_object(sampler), sigmas, denoise_mask=mask, disable_pbar=True, seed=SEED)
