@@ -5,7 +5,6 @@ picture. Without them it is judged by what the sweep itself has seen: where the 
 threshold) and how far the picture has drifted elsewhere. The usual pair is kept unless another is clearly better.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,9 +25,10 @@ if TYPE_CHECKING:
 STEPS = 6
 TEXT_FACTORS, IMAGE_FACTORS = (0.6, 1.0, 1.6), (0.0, 1.0, 2.0)
 """What the usual text scale, and what of the usual image scale is above 1, are multiplied by."""
-MARGIN = 0.0
-"""By how much a pair must be better than the usual one to be taken."""
-DRIFT_WEIGHT = 1.0
+CLIP_MARGIN = 0.5
+"""By how much the CLIP score of a pair must exceed that of the usual one, in standard deviations of the cells."""
+CONTRAST_MARGIN, DRIFT_MARGIN = 0.03, 0.05
+"""By how much, in natural logarithms, another text scale must raise the contrast, and another image scale lower the drift."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen cell's number and scales, every cell's score, and the reason in a sentence."""
+    """The chosen cell's number and scales, and the reason in a sentence."""
 
     cell: int
     text_scale: float
     image_scale: float
-    scores: tuple[float, ...]
     reason: str
 
     def __str__(self) -> str:
@@ -151,36 +150,37 @@ def standing(values: Tensor) -> Tensor:
     return (values - values.mean()) / spread if spread > 1e-9 else torch.zeros_like(values)
 
 
-def scores(found: Evidence) -> Tensor:
-    """A score for each cell (N,), larger is better.
+def by_clip(found: Evidence, home: int) -> int:
+    """The cell of the largest sum of direction and image similarity, each by its standing among the cells; else ``home``."""
+    assert found.direction is not None
+    assert found.similarity is not None
+    values = standing(found.direction) + standing(found.similarity)
+    best = int(values.argmax())
+    return best if float(values[best] - values[home]) > CLIP_MARGIN else home
 
-    With CLIP: direction and image similarity, each by its standing among the cells. Else the contrast of the relevance against the drift
-    of the background, likewise.
-    """
-    if found.direction is not None and found.similarity is not None:
-        return standing(found.direction.double()) + standing(found.similarity.double())
-    return standing(found.contrast.log()) - DRIFT_WEIGHT * standing(found.drift)
+
+def by_relevance(grid: Grid, found: Evidence, home: int) -> int:
+    """First the text scale under which the place of the edit stands out most, if it gains more than the rest drifts; then, at that, the
+    image scale that drifts least."""
+    across = len(grid.text)
+    contrast, drift = (values.clamp(min=1e-9).log().view(-1, across) for values in (found.contrast, found.drift))
+    gain, cost = (values.mean(0) - values.mean(0)[home % across] for values in (contrast, drift))
+    allowed = gain > cost.clamp(min=CONTRAST_MARGIN)
+    text = int(gain.where(allowed, torch.tensor(-torch.inf)).argmax()) if bool(allowed.any()) else home % across
+    image = int(drift[:, text].argmin())
+    if drift[home // across, text] - drift[image, text] <= DRIFT_MARGIN:
+        image = home // across
+    return image * across + text
 
 
 def choose(grid: Grid, usual: Pair, found: Evidence) -> Choice:
-    """The best cell, or the usual pair where none is better by the margin. Raises ValueError where the usual pair is not in the grid."""
+    """The cell that is clearly better than the usual pair, or that pair. Raises ValueError where the grid lacks the usual pair."""
     if usual not in grid.pairs:
         raise ValueError(f"The usual scales {usual[0]:g} and {usual[1]:g} are not in the grid: make it around them.")
-    values, home = scores(found), grid.pairs.index(usual)
-    best = int(values.argmax())
-    ahead = float(values[best] - values[home])
-    cell = best if math.isfinite(ahead) and ahead > MARGIN else home
-    return Choice(cell, *grid.pairs[cell], tuple(values.tolist()), _reason(found, cell, home, ahead))
-
-
-def _reason(found: Evidence, cell: int, home: int, ahead: float) -> str:
-    names: Sequence[tuple[str, Tensor | None]] = (
-        ("CLIP direction", found.direction),
-        ("CLIP image similarity", found.similarity),
-    )
-    if found.direction is None:
-        names = (("contrast of the relevance", found.contrast), ("drift of the background", found.drift))
-    said = ", ".join(f"{name} {float(values[home]):.3f} to {float(values[cell]):.3f}" for name, values in names if values is not None)
+    home = grid.pairs.index(usual)
+    known = found.direction is not None and found.similarity is not None
+    cell = by_clip(found, home) if known else by_relevance(grid, found, home)
     if cell == home:
-        return f"No other pair is better by the margin (the best is {ahead:.2f} ahead)."
-    return f"Ahead of the usual pair by {ahead:.2f}: {said}."
+        return Choice(cell, *usual, "No other pair is clearly better.")
+    here, usually = (", ".join(notes(found)[number]) for number in (cell, home))
+    return Choice(cell, *grid.pairs[cell], f"There {here}; with the usual pair {usually}.")

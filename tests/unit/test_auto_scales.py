@@ -63,19 +63,37 @@ def test_where_all_are_alike_the_usual_pair_stays():
         assert "No other pair" in str(choice)
 
 
-def test_a_clear_winner_is_taken_and_told():
-    by_clip = choose(GRID, USUAL, Evidence(**numbers(direction={2: 0.9})))
-    assert (by_clip.cell, by_clip.text_scale, by_clip.image_scale) == (2, 8.0, 1.0)
-    assert "CLIP direction 0.500 to 0.900" in str(by_clip)
-    by_relevance = choose(GRID, USUAL, without_clip(contrast={7: 0.9}, drift={7: 0.1}))
-    assert (by_relevance.cell, by_relevance.text_scale, by_relevance.image_scale) == (7, 5.0, 2.0)
-    assert "drift of the background 0.500 to 0.100" in str(by_relevance)
-    assert max(by_relevance.scores) == by_relevance.scores[7]
+def test_a_clear_winner_by_clip_is_taken_and_told():
+    choice = choose(GRID, USUAL, Evidence(**numbers(direction={2: 0.9})))
+    assert (choice.cell, choice.text_scale, choice.image_scale) == (2, 8.0, 1.0)
+    told = "There CLIP direction 0.900, CLIP image 0.500; with the usual pair CLIP direction 0.500, CLIP image 0.500."
+    assert str(choice) == f"text scale 8, image scale 1. {told}"
+
+
+def test_the_text_scale_is_that_of_the_largest_contrast():
+    every = dict.fromkeys((0, 3, 6), 0.6)  # the cells of text scale 3
+    assert choose(GRID, USUAL, without_clip(contrast=every)).text_scale == 3.0
+    assert choose(GRID, USUAL, without_clip(contrast=dict.fromkeys((0, 3, 6), 0.51))).text_scale == 5.0, "not by enough"
+
+
+def test_a_text_scale_that_drifts_more_than_it_gains_is_not_taken():
+    gains = dict.fromkeys((2, 5, 8), 0.6)
+    assert choose(GRID, USUAL, without_clip(contrast=gains, drift=dict.fromkeys((2, 5, 8), 0.55))).text_scale == 8.0
+    assert choose(GRID, USUAL, without_clip(contrast=gains, drift=dict.fromkeys((2, 5, 8), 0.65))).text_scale == 5.0
+
+
+def test_the_image_scale_is_that_of_the_least_drift_at_that_text_scale():
+    choice = choose(GRID, USUAL, without_clip(drift={7: 0.4, 0: 0.1}))
+    assert (choice.cell, choice.text_scale, choice.image_scale) == (7, 5.0, 2.0)
+    assert "There contrast 0.50, drift 0.400" in str(choice)
+    both = without_clip(contrast=dict.fromkeys((0, 3, 6), 0.6), drift={7: 0.45, 0: 0.4})
+    assert (choose(GRID, USUAL, both).text_scale, choose(GRID, USUAL, both).image_scale) == (3.0, 1.0)
+    assert choose(GRID, USUAL, without_clip(drift={7: 0.49})).image_scale == 1.5, "not by enough"
 
 
 def test_a_pair_that_ruins_the_picture_is_not_taken():
     assert choose(GRID, USUAL, Evidence(**numbers(similarity={2: 0.1}))).cell == GRID.pairs.index(USUAL)
-    assert choose(GRID, USUAL, without_clip(drift={2: 0.9})).cell == GRID.pairs.index(USUAL)
+    assert choose(GRID, USUAL, without_clip(drift={2: 0.9, 1: 0.9})).cell == GRID.pairs.index(USUAL)
 
 
 def test_clip_counts_only_where_it_measured_every_cell():
