@@ -130,6 +130,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text-scale", type=float, metavar="S", help="how strongly to follow the instruction (default: the model's own, or 7.5)")
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
     add("--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced: half the time; fast: a quarter, in 12 steps")
+    add("--isolate", type=float, default=0.0, metavar="S", help="keep the edit where it belongs: 0 (off, default) to 1 (strict)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
     add(
@@ -183,7 +184,7 @@ def run_sdedit(options: argparse.Namespace) -> int:
 
 def run_edit(options: argparse.Namespace) -> int:
     """`edit`: one picture from the options, or every line of a file of jobs. Raises ValueError for a mistake in the command."""
-    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "size", "sampler")
+    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "isolate", "size", "sampler")
     defaults = {name: getattr(options, name) for name in names}
     if options.jobs:
         if options.image or options.instruction is not None or options.out:

@@ -14,6 +14,7 @@ from .engine import Engine
 from .isolate import Isolate, restored
 from .latent_model import IMAGE_SCALE, SDXL_SCALE, STEPS, TEXT_SCALE, LatentModel, check
 from .sampling import Conditions, OnStep
+from .spatial import Masked
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Editor(LatentModel):
         engine: Engine | None = None,
         speed: str = "exact",
         isolate: float = 0.0,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Edit a picture, or a batch (B, H, W, 3) in [0, 1], after an instruction; returns it at its own size, (B, H, W, 3).
 
@@ -62,19 +64,22 @@ class Editor(LatentModel):
         says none); `size` (the long side while editing, 64..4096; 0 or None: the model's own). The same seed gives the same picture,
         alone or in a batch. `engine` brings parts of the guidance, and knows afterwards what they found. `speed` is one of
         `presets.SPEEDS`: a faster one makes fewer passes, and takes its own number of steps where none is given. `isolate`, 0 (off) to 1
-        (strict), keeps the edit where it belongs (`isolate.Isolate`). Raises ValueError with one sentence for what can't be done.
+        (strict), keeps the edit where it belongs (`isolate.Isolate`); where a drawn `mask` (N, H, W) is 0 every pixel stays the
+        input's own. Raises ValueError with one sentence for what can't be done.
         """
         original = fit.rgb(pictures.from_pil(image) if isinstance(image, Image.Image) else image.float())
         steps, text_scale, image_scale = self.settled(steps, text_scale, image_scale, speed)
         engine = (engine or Engine()).add(presets.find(speed).refresh, *self._isolation(isolate))
         check(steps, seed, text_scale, image_scale, size or self.size, sampler)
-        if not instruction.strip():
+        if not instruction.strip() or (mask is not None and not mask.any()):
             return original
         how = fit.plan(original.shape[2], original.shape[1], size or self.size)
         log.info("editing at %s", how)
+        if mask is not None:
+            engine.add(Masked(fit.apply_mask(mask, how)))
         conditions = self.told(instruction, negative, self.encode(fit.apply(original, how)))
         edited = self.decode(self.sample(conditions, steps, seed, text_scale, image_scale, sampler, on_step, engine))
-        return restored(engine, edited.to(original), how, original)[0]
+        return restored(engine, edited.to(original), how, original, mask)[0]
 
     def _isolation(self, strength: float) -> list[Isolate]:
         part = Isolate(strength=strength)

@@ -18,6 +18,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # a whole number will do for a scale; tr
     "text_scale": (int, float),
     "image_scale": (int, float),
     "speed": (str,),
+    "isolate": (int, float),
     "size": (int,),
     "sampler": (str,),
 }
@@ -37,6 +38,7 @@ class Job:
     text_scale: float | None = None
     image_scale: float | None = None
     speed: str = "exact"
+    isolate: float = 0.0
     size: int = 0
     sampler: str = "euler_ancestral"
     where: str = ""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .engine import Part, Step
-from .guidance import Scale, Scales
+from .guidance import Predictions, Scale, Scales
 
 
 def resized(mask: Tensor, height: int, width: int) -> Tensor:
@@ -55,3 +55,21 @@ class Spatial(Part):
     def scales(self, step: Step, scales: Scales) -> Scales:
         """Both scales of the step, as maps where there are masks."""
         return Scales(multiplied(scales.text, self.text, step.x), multiplied(scales.image, self.image, step.x))
+
+
+@dataclass(frozen=True, eq=False)
+class Masked(Part):
+    """Keeps the latent the picture's own wherever a drawn mask (N, h, w) of any size over the whole picture is 0; 1 leaves the edit.
+
+    Fewer masks than pictures take turns. Without the picture's latent there is nothing to keep, and the part does nothing.
+    """
+
+    mask: Tensor
+    order = 95
+
+    def after(self, step: Step, predictions: Predictions, guided: Tensor) -> Tensor:
+        """``source + m (D - source)``; the sampler then leads the noise there to the source."""
+        if step.source is None:
+            return guided
+        cells = multiplied(1.0, self.mask, guided)
+        return guided if isinstance(cells, float) else torch.lerp(step.source.to(guided), guided, cells)

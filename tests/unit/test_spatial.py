@@ -7,8 +7,8 @@ import torch
 from ip2p.checkpoint import Checkpoint
 from ip2p.edit import Editor
 from ip2p.engine import Engine, Step
-from ip2p.guidance import Scales
-from ip2p.spatial import Spatial, multiplied, resized
+from ip2p.guidance import Predictions, Scales
+from ip2p.spatial import Masked, Spatial, multiplied, resized
 
 SETTINGS = {name: str(value) for name, value in tiny.SETTINGS.items()}
 
@@ -54,17 +54,11 @@ def test_each_place_has_the_result_of_its_own_scale():
     def result(text_scale, *parts):
         engine = Engine(parts)
         engine.begin(step, text_scale, 1.5)
-        return engine.guided(engine.complete(engine_predictions(found)))
+        return engine.guided(engine.complete(Predictions(*found)))
 
     masked = result(6.0, Spatial(text=mask))
     assert torch.equal(masked[..., 4:], result(6.0)[..., 4:])
     assert torch.allclose(masked[..., :4], result(0.0)[..., :4], atol=1e-6)
-
-
-def engine_predictions(found):
-    from ip2p.guidance import Predictions
-
-    return Predictions(*found)
 
 
 def test_a_mask_of_each_picture(editor, photo):
@@ -114,3 +108,28 @@ def test_the_sampler_takes_maps_of_scales(editor, photo):
     """A mask that is 0 for the text leaves what no instruction would give."""
     none = edited(editor, photo, Spatial(text=torch.zeros(1, 64, 96)))
     assert torch.allclose(none, edited(editor, photo, text_scale=0.0), atol=1e-5)
+
+
+def test_a_drawn_mask_keeps_every_pixel_outside_it(editor):
+    """Of a picture larger than the edit; a mask of ones is no mask to the bit, and an empty one gives the input back."""
+    photo = torch.randint(0, 256, (1, 80, 120, 3), generator=torch.Generator().manual_seed(5)) / 255
+    mask = torch.zeros(1, 80, 120)
+    mask[:, 20:60, 30:90] = 1
+    settings = {"steps": 3, "size": 96}
+    plain = editor.edit(photo, "make it night", **settings)
+    masked = editor.edit(photo, "make it night", mask=mask, **settings)
+    assert torch.equal(masked[:, mask[0] == 0], photo[:, mask[0] == 0])
+    assert not torch.equal(masked[:, 40, 60], photo[:, 40, 60])
+    assert torch.equal(editor.edit(photo, "make it night", mask=torch.ones(1, 80, 120), **settings), plain)
+    assert torch.equal(editor.edit(photo, "make it night", mask=torch.zeros(1, 80, 120), **settings), photo)
+
+
+def test_under_a_drawn_mask_the_latent_outside_is_the_source():
+    source, guided = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(1, 64, 64)
+    mask[:, :, 32:] = 1
+    step = Step(guided, 1.0, 0.5, source=source)
+    out = Masked(mask).after(step, Predictions(guided, guided, guided), guided)
+    assert torch.equal(out[..., :4], source[..., :4])
+    assert torch.allclose(out[..., 4:], guided[..., 4:])
+    assert Masked(mask).after(Step(guided, 1.0, 0.5), Predictions(guided, guided, guided), guided) is guided
