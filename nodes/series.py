@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._api import io, say, schema, ui
-from ._inputs import image_scale, instruction, mask, negative, sampling, text_scale
+from ._inputs import image_scale, instruction, isolate, mask, negative, sampling, speed, text_scale
 
 NOISES = ("one for all frames", "another for each frame")
 ANIMATIONS = ("preview", "save", "off")
@@ -53,6 +53,8 @@ class IP2PVariations(io.ComfyNode):
                 *sampling(text_scale(), image_scale()),
                 negative(),
                 _at_once(),
+                speed(),
+                isolate(),
                 mask("Pixels where it is 0 stay exactly as they were."),
             ],
             outputs=[
@@ -114,6 +116,8 @@ class IP2PChain(io.ComfyNode):
                     round=0.01,
                     tooltip="How long the animated picture shows each stage.",
                 ),
+                speed(),
+                isolate(),
                 mask("Pixels where it is 0 stay exactly as they were."),
             ],
             outputs=[
@@ -171,6 +175,8 @@ class IP2PFrames(io.ComfyNode):
                     tooltip="One noise for all frames keeps them alike; another for each frame makes every frame a version of its own.",
                 ),
                 _at_once(),
+                speed(),
+                isolate(),
                 mask("One for all frames, or one for each. Pixels where it is 0 stay exactly as they were."),
             ],
             outputs=[io.Image.Output("edited", display_name="images", tooltip="The edited frames, as many as came in, at their size.")],

@@ -61,16 +61,19 @@ def edit(
     plan = fit.plan(image.shape[2], image.shape[1], size or native_size(model))
     fitted_mask = None if mask is None else fit.apply_mask(mask, plan)
     positive, negative_, latent = conditioning.instruct(clip, vae, fit.apply(image, plan), instruction, negative, fitted_mask)
-    if speed != "exact":
-        model = guidance.with_part(model, fast.PART, presets.find(speed, presets.SPEEDS).refresh)
-    if isolate:
-        model = isolating.isolating(model, isolate)
-    dual = guidance.guider(model, positive, negative_, text_scale, image_scale)
+    dual = guidance.guider(equipped(model, speed, isolate), positive, negative_, text_scale, image_scale)
     samples = sample(dual, latent, sampler, scheduler, steps, seed, callback)
     restored, said = isolating.restored(dual, conditioning.decode(vae, samples), plan, image, mask)
     if report:
         report("\n".join([str(guidance.last_run(dual).counted), *said]))
     return restored
+
+
+def equipped(model: ModelPatcher, speed: str = "exact", isolate: float = 0.0) -> ModelPatcher:
+    """``model`` with the parts that a speed and an isolation ask for; as it is where they ask for none."""
+    if speed != "exact":
+        model = guidance.with_part(model, fast.PART, presets.find(speed, presets.SPEEDS).refresh)
+    return isolating.isolating(model, isolate) if isolate else model
 
 
 def sample(

@@ -31,9 +31,9 @@ class Progress:
 
         return step
 
-    def made(self, picture: Image.Image) -> None:
-        """The edit that is being made is there to be seen."""
-        self._show(self.done + 1, ("JPEG", picture, PREVIEW))
+    def made(self, picture: Image.Image, edits: int = 1) -> None:
+        """An edit of those that are being made, ``edits`` of them at once, is there to be seen."""
+        self._show(self.done + edits, ("JPEG", picture, PREVIEW))
 
     def finished(self, done: int) -> None:
         """So many edits are made and measured."""

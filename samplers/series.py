@@ -14,8 +14,8 @@ from ..ip2p.chain import Stage, scales_of, seed_of
 from ..ip2p.fit import Fit
 from ..ip2p.pictures import to_pil
 from ..ip2p.variations import seeds
-from . import conditioning, families, guidance
-from .edit import native_size, sample
+from . import conditioning, families, guidance, isolating
+from .edit import equipped, native_size, sample
 from .noise import independent_rows
 from .progress import Progress
 
@@ -40,6 +40,8 @@ class Editing:
     sampler: str = "euler_ancestral"
     scheduler: str = "normal"
     size: int = 0
+    speed: str = "exact"
+    isolate: float = 0.0
     at_once: int = 0
 
 
@@ -94,9 +96,9 @@ def edit_rows(editing: Editing, image: Tensor, instruction: str, rows: Sequence[
         made = pictures.new_empty(len(rows), *pictures.shape[1:]) if made is None else made
         made[done : done + len(some)] = pictures
         for picture in pictures:
-            progress.made(to_pil(picture))
-            done += 1
-            progress.finished(done)
+            progress.made(to_pil(picture), len(some))
+        done += len(some)
+        progress.finished(done)
     assert made is not None
     return made
 
@@ -109,9 +111,8 @@ def _edited(editing: Editing, image: Tensor, texts: list, plan: Fit, rows: Seque
     own = _masks(editing, [row.picture for row in rows])
     mask = None if own is None else fit.apply_mask(own, plan)
     told = _Told(texts, latents, mask, editing.text_scale, editing.image_scale, [row.seed for row in rows])
-    sampled = _sampled(editing, told, progress)
-    decoded = conditioning.decode(editing.vae, sampled)
-    return fit.restore(decoded, plan, image[[row.picture for row in rows]], own)
+    dual, sampled = _sampled(editing, told, progress)
+    return _restored(editing, dual, sampled, plan, image[[row.picture for row in rows]], own)
 
 
 def _masks(editing: Editing, pictures: Sequence[int]) -> Tensor | None:
@@ -133,13 +134,20 @@ class _Told(NamedTuple):
     seeds: list[int]
 
 
-def _sampled(editing: Editing, told: _Told, progress: Progress) -> Tensor:
+def _sampled(editing: Editing, told: _Told, progress: Progress) -> tuple[Any, Tensor]:
+    """The guider that was used, and the sampled latents."""
     positive, negative = (conditioning.with_picture(text, told.latents) for text in told.texts)
-    dual = guidance.guider(editing.model, positive, negative, told.text_scale, told.image_scale)
+    model = equipped(editing.model, editing.speed, editing.isolate)
+    dual = guidance.guider(model, positive, negative, told.text_scale, told.image_scale)
     start = conditioning.start(told.latents, told.mask)
     seed: Any = told.seeds if len(told.seeds) > 1 else told.seeds[0]
     watching = progress.steps_of(editing.model, len(told.seeds))
-    return sample(dual, start, editing.sampler, editing.scheduler, editing.steps, seed, watching)
+    return dual, sample(dual, start, editing.sampler, editing.scheduler, editing.steps, seed, watching)
+
+
+def _restored(editing: Editing, dual: Any, sampled: Tensor, plan: Fit, image: Tensor, mask: Tensor | None) -> Tensor:
+    """Sampled latents as pictures at the size of their ``image`` rows, isolated where that was asked for."""
+    return isolating.restored(dual, conditioning.decode(editing.vae, sampled), plan, image, mask)[0]
 
 
 def _plan(editing: Editing, image: Tensor) -> Fit:
@@ -222,8 +230,8 @@ def _chain(
     for place, stage in enumerate(stages):
         say(f"{place + 1} of {len(stages)}: {stage.instruction}")
         scales = scales_of(stage, editing.text_scale, editing.image_scale)
-        latent = _sampled(editing, _Told(texts[place], latent, mask, *scales, [seed_of(stages, place, seed)]), progress)
-        made.append(fit.restore(conditioning.decode(editing.vae, latent), plan, image, own))
+        dual, latent = _sampled(editing, _Told(texts[place], latent, mask, *scales, [seed_of(stages, place, seed)]), progress)
+        made.append(_restored(editing, dual, latent, plan, (image, *made)[-1], own))
         progress.made(to_pil(made[-1][0]))
         progress.finished(number * len(stages) + place + 1)
     return Chained(image, tuple(stages), tuple(made))
