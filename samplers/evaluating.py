@@ -44,14 +44,22 @@ class HostModel:
     callback: Callback | None = None
 
     def edit(
-        self, image: Tensor, instruction: str, steps: int | None, seed: int, text_scale: float | None, image_scale: float | None
+        self,
+        image: Tensor,
+        instruction: str,
+        steps: int | None,
+        seed: int,
+        text_scale: float | None,
+        image_scale: float | None,
+        speed: str = "exact",
     ) -> Tensor:
         """Edit (B, H, W, 3) pictures by an instruction; 30 steps and scales 7.5 and 1.5 where None."""
         scales: dict[str, Any] = {
             "text_scale": 7.5 if text_scale is None else text_scale,
             "image_scale": 1.5 if image_scale is None else image_scale,
         }
-        return edit(self.model, self.clip, self.vae, image, instruction, steps=steps or 30, seed=seed, **scales, **self._shared())
+        told = {"steps": steps or 30, "seed": seed, "speed": speed}
+        return edit(self.model, self.clip, self.vae, image, instruction, **told, **scales, **self._shared())
 
     def sdedit(self, image: Tensor, prompt: str, strength: float, steps: int | None, scale: float | None, seed: int) -> Tensor:
         """SDEdit of (B, H, W, 3) pictures by a caption; 30 steps and scale 7.5 where None."""

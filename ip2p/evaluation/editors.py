@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..data.example import Example
+from ..presets import PRESETS
 from .run import EditFunction
 from .settings import Setting, seed_of
 
 if TYPE_CHECKING:
     from ..edit import Editor
     from ..text_to_image import TextToImage
-
-FAST_STEPS = 12
-"""Sampling steps of the fast editor where a setting says none."""
 
 
 def nothing(example: Example, setting: Setting) -> Tensor:
@@ -85,7 +83,7 @@ def edit_functions(
     if editor:
         load = _once(editor)
         found["ip2p"] = Lazy(load, lambda model: ours(model, **more))
-        found["fast"] = Lazy(load, lambda model: ours(model, FAST_STEPS, **more))
+        found["fast"] = Lazy(load, lambda model: ours(model, PRESETS["fast"].steps, speed="fast", **more))
     if text_to_image:
         found["sdedit"] = Lazy(_once(text_to_image), lambda model: sdedit(model, **more))
     if personalised:
