@@ -1,6 +1,7 @@
 """Every shipped workflow, run over HTTP by a real server with the embedded editor."""
 
 import json
+import re
 import time
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from launcher.client import RunError
 from launcher.convert import fill, to_api
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
-WORKFLOWS = [*sorted(FOLDER.glob("edit_*.json")), FOLDER / "chain_edits.json"]
+WORKFLOWS = [*sorted(FOLDER.glob("edit_*.json")), FOLDER / "chain_edits.json", FOLDER / "drawn_mask.json"]
 
 
 def pixels(data):
@@ -43,7 +44,7 @@ def test_workflow_edits_its_photo(path, client, object_info, server):
 
 
 def test_masked_workflow_keeps_what_is_not_painted(client, object_info, server):
-    prompt = prompt_of(FOLDER / "edit_masked.json", object_info)
+    prompt = prompt_of(FOLDER / "drawn_mask.json", object_info)
     before = np.asarray(photo_of(prompt, server).convert("RGBA"), dtype=np.int16)
     after = pixels(client.pictures(client.run(fill(prompt, "painted_background.webp", {"seed": 11})))[-1])
     kept = before[..., 3] == 255
@@ -88,6 +89,27 @@ def test_editors_are_compared_on_one_sheet(client, object_info):
     assert sheet.shape[1] > 4 * 256
     (table,) = texts(outputs)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["Ours, 30 steps", "Ours, 12 steps", "SDEdit, strength 0.2"]
+
+
+def test_a_sweep_is_one_sheet_of_all_pairs(client, object_info):
+    prompt = fill(prompt_of(FOLDER / "sweep.json", object_info), "coffee.jpg", {"steps": 3, "text_scales": "2, 5", "cell": 128})
+    steps = []
+    outputs = client.run(prompt, lambda node, value, most: steps.append((value, most)))
+    (sheet,) = map(pixels, client.pictures(outputs))
+    assert sheet.shape[1] > 3 * 128
+    assert steps[-1][0] == steps[-1][1]
+    assert texts(outputs) == ["6 edits in 37 network passes; one by one they take 45 (18% saved)."]
+
+
+def test_auto_scales_hand_their_numbers_to_the_edit(client, object_info):
+    prompt = fill(prompt_of(FOLDER / "auto_scales.json", object_info), "coffee.jpg", {"steps": 4, "seed": 3, "cell": 128})
+    outputs = client.run(prompt)
+    (said,) = texts(outputs)
+    text, image = (float(word) for word in re.findall(r"scale (\d+(?:\.\d+)?)", said)[:2])
+    edited = pixels(client.pictures(outputs)[-1])
+    by_hand = fill(prompt_of(FOLDER / "edit_photo.json", object_info), "coffee.jpg", {"steps": 4, "seed": 3, "instruction": "make it snow"})
+    by_hand = fill(by_hand, "coffee.jpg", {"text_scale": text, "image_scale": image})
+    assert np.array_equal(edited, pixels(client.pictures(client.run(by_hand))[-1]))
 
 
 def test_an_evaluation_is_kept_and_queued_again_costs_nothing(client, object_info, server):
