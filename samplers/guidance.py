@@ -200,14 +200,15 @@ def _key(cond: dict[str, Any], sigma: Tensor) -> Hashable:
     are."""
     control, controls = cond.get("control"), []
     while control is not None:
-        controls.append((id(control), _active(*(getattr(control, "timestep_range", None) or (None, None)), sigma)))
+        controls.append((id(control), _active(getattr(control, "timestep_range", None) or (None, None), sigma)))
         control = getattr(control, "previous_controlnet", None)
     strengths = tuple(hook.strength for hook in getattr(cond.get("hooks"), "hooks", ()))
-    return cond.get("uuid"), _active(cond.get("timestep_start"), cond.get("timestep_end"), sigma), tuple(controls), strengths
+    return cond.get("uuid"), _active((cond.get("timestep_start"), cond.get("timestep_end")), sigma), tuple(controls), strengths
 
 
-def _active(start: float | None, end: float | None, sigma: Tensor) -> bool:
+def _active(levels: tuple[float | None, float | None], sigma: Tensor) -> bool:
     """Whether a range of noise levels holds at ``sigma``, as the host compares them: both ends are part of it."""
+    start, end = levels
     return not (start is not None and bool(sigma > start)) and not (end is not None and bool(sigma < end))
 
 
