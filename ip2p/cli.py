@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .jobs import Job, read_jobs
 
@@ -129,6 +129,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same picture (default 0)")
     add("--text-scale", type=float, metavar="S", help="how strongly to follow the instruction (default: the model's own, or 7.5)")
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
+    add("--auto-scales", action="store_true", help="pick both scales for each picture, from a quick sweep around those given here")
     add("--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced: half the time; fast: a quarter, in 12 steps")
     add("--isolate", type=float, default=0.0, metavar="S", help="keep the edit where it belongs: 0 (off, default) to 1 (strict)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
@@ -184,7 +185,7 @@ def run_sdedit(options: argparse.Namespace) -> int:
 
 def run_edit(options: argparse.Namespace) -> int:
     """`edit`: one picture from the options, or every line of a file of jobs. Raises ValueError for a mistake in the command."""
-    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "isolate", "size", "sampler")
+    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "isolate", "size", "sampler", "auto_scales")
     defaults = {name: getattr(options, name) for name in names}
     if options.jobs:
         if options.image or options.instruction is not None or options.out:
@@ -226,7 +227,22 @@ def _edit(editor: "Editor", job: Job) -> None:
     from .pictures import open_picture
 
     picture = open_picture(job.image)
-    _made(job.out, lambda show: editor.edit(picture, job.instruction, on_step=show, **job.settings()))
+
+    def make(show: Callable[[int, int, object], None]) -> "Tensor":
+        settings = job.settings() | (_picked(editor, picture, job, show) if job.auto_scales and job.instruction.strip() else {})
+        return editor.edit(picture, job.instruction, on_step=show, **settings)
+
+    _made(job.out, make)
+
+
+def _picked(editor: "Editor", picture: "Tensor", job: Job, show: Callable[[int, int, object], None]) -> dict[str, float]:
+    """The scales that suit the picture, which are told."""
+    from .auto_scales import pick
+
+    shared: dict[str, Any] = {"negative": job.negative, "seed": job.seed, "size": job.size, "sampler": job.sampler, "on_step": show}
+    choice, _ = pick(editor, picture, job.instruction, job.text_scale, job.image_scale, **shared)
+    print(f"{job.out.name}: {choice}", file=sys.stderr)
+    return {"text_scale": choice.text_scale, "image_scale": choice.image_scale}
 
 
 def _made(out: Path, make: Callable[[Callable[[int, int, object], None]], "Tensor"]) -> None:

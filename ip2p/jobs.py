@@ -41,11 +41,12 @@ class Job:
     isolate: float = 0.0
     size: int = 0
     sampler: str = "euler_ancestral"
+    auto_scales: bool = False
     where: str = ""
 
     def settings(self) -> dict[str, Any]:
         """The keyword arguments of `Editor.edit` besides picture and instruction."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in (*REQUIRED, "where")}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in (*REQUIRED, "auto_scales", "where")}
 
     def prepare(self) -> None:
         """Fail early, before a model is loaded: the picture exists, and the output has a known ending and a folder, made if need be."""

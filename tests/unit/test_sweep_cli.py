@@ -1,10 +1,12 @@
 """`python -m ip2p sweep`: files in and out, and sentences instead of tracebacks."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import tiny
+import torch
 from PIL import Image
 
 from ip2p import cli
@@ -62,3 +64,26 @@ def test_mistakes_are_named(run, arguments, said):
     assert code == 2
     assert said in told.err
     assert "Traceback" not in told.err
+
+
+def test_auto_scales_are_told_and_used(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    told = (
+        "edit",
+        "--model",
+        "tiny.safetensors",
+        "--image",
+        "photo.png",
+        "--instruction",
+        "make it night",
+        "--steps",
+        "2",
+        "--device",
+        "cpu",
+    )
+    assert cli.main([*told, "--out", "auto.png", "--auto-scales", "--text-scale", "4", "--image-scale", "1.5"]) == 0
+    said = re.search(r"auto\.png: text scale ([\d.]+), image scale ([\d.]+)\. ", capsys.readouterr().err)
+    assert float(said[1]) in (2.4, 4, 6.4)
+    assert float(said[2]) in (1, 1.5, 2)
+    assert cli.main([*told, "--out", "by_hand.png", "--text-scale", said[1], "--image-scale", said[2]]) == 0
+    assert torch.equal(open_picture(folder / "auto.png"), open_picture(folder / "by_hand.png"))
