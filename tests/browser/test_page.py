@@ -123,6 +123,6 @@ def test_a_template_opens_from_the_menu(page, client):
     page.wait_for_timeout(1000)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "templates.png")
-    page.get_by_text("edit_masked", exact=True).first.click()
+    page.get_by_text("drawn_mask", exact=True).first.click()
     page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'IP2PEdit')", timeout=20_000)
     assert "painted_background.webp" in [value for node in saved(page)["nodes"] for value in node.get("widgets_values") or []]
