@@ -65,8 +65,8 @@ class LatentModel:
         from . import networks  # heavy: diffusers and transformers
 
         half = torch.float32 if device.type == "cpu" else torch.float16
-        unet = networks.build_unet(checkpoint, half).to(device)
-        vae = networks.build_vae(checkpoint).to(device)
+        unet = networks.build_unet(checkpoint, half).to(device, memory_format=torch.channels_last)  # the quicker layout for convolutions
+        vae = networks.build_vae(checkpoint).to(device, memory_format=torch.channels_last)
         encoders = [encoder.to(device) for encoder in networks.build_text_encoders(checkpoint, half)]
         low, high = (checkpoint.state.get(f"edm_vpred.sigma_{end}") for end in ("min", "max"))
         edm_range = (0.002 if low is None else float(low), 120.0 if high is None else float(high))
