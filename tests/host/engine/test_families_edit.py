@@ -101,6 +101,44 @@ def test_a_sweeps_cells_are_edits(nodes, call, models, flux, square):
     torch.testing.assert_close(found.pictures[3:], edited(call, flux, models["Flux Kontext"], square), atol=2e-3, rtol=0)
 
 
+@pytest.fixture
+def series(nodes, models, flux):
+    """The pack's module of series, and what their edits share."""
+    from launcher.in_process import pack_module
+
+    module = pack_module(nodes, "samplers.series")
+    settings = {name: value for name, value in SETTINGS.items() if name != "seed"}
+    return module, module.Editing(models["Flux Kontext"], flux.clip, flux.vae, **settings)
+
+
+def test_variations_are_edits(call, models, flux, square, series):
+    module, editing = series
+    with torch.inference_mode():
+        made, _ = module.variations(editing, square, "make it snow", 2, SETTINGS["seed"])
+    torch.testing.assert_close(made[:1], edited(call, flux, models["Flux Kontext"], square), atol=2e-3, rtol=0)
+    assert (made[1] - made[0]).abs().mean() > 0.01
+
+
+def test_a_chain_is_told_what_the_stage_before_has_sampled(call, models, flux, square, series):
+    from ip2p.chain import Stage
+
+    module, editing = series
+    with torch.inference_mode():
+        (chain,) = module.chains(editing, square, [Stage("make it snow"), Stage("make it night")], SETTINGS["seed"])
+        (other,) = module.chains(editing, square, [Stage("a tiger"), Stage("make it night")], SETTINGS["seed"])
+    first, second = chain.made
+    torch.testing.assert_close(first, edited(call, flux, models["Flux Kontext"], square), atol=2e-3, rtol=0)
+    assert (second - first).abs().mean() > 1e-3
+    assert (second - other.made[-1]).abs().mean() > 1e-5
+
+
+@pytest.mark.parametrize("settings", [{"speed": "balanced"}, {"isolate": 1.0}])
+def test_speed_and_isolating(call, models, flux, square, settings):
+    out = edited(call, flux, models["Flux Kontext"], square, **settings)
+    assert out.shape == square.shape
+    assert out.isfinite().all()
+
+
 def test_qwens_text_encoder_wants_the_picture(nodes):
     from comfy.text_encoders.qwen_image import QwenImageTokenizer
 
