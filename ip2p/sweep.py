@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from . import fit
+from . import fit, isolate
 from .engine import Counted, Engine, Part, Step
 from .guidance import Scale, Scales, needed
 
@@ -158,8 +158,9 @@ def sweep(
 
         several = told._replace(image=told.image.expand(len(cells), -1, -1, -1))
         latent = editor.sample(several, steps, seed, 1.0, 1.0, sampler, show, engine)
-        pictures += [fit.restore(editor.decode(one[None]).to(original), how, original) for one in latent]
+        decoded = torch.cat([editor.decode(one[None]).to(original) for one in latent])
+        pictures.append(isolate.restored(engine, decoded, how, original)[0])
         out.add(cells, engine)
         done += steps
-    out.pictures = merged(groups, [torch.cat(pictures)])
+    out.pictures = merged(groups, pictures)
     return out

@@ -11,7 +11,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ip2p import auto_scales, fit
+from ..ip2p import auto_scales, fit, isolate
 from ..ip2p.evaluation.compare import Compared, lines
 from ..ip2p.evaluation.scales_sheet import scales_sheet
 from ..ip2p.schedules import Schedule
@@ -91,7 +91,7 @@ def sweep(asked: Asked, grid: Grid) -> Sweep:
     for cells in groups:
         pairs = tuple(grid.pairs[cell] for cell in cells)
         latent, engine = _sampled(asked, told, pairs, preview)
-        pictures.append(fit.restore(conditioning.decode(asked.vae, latent), plan, original))
+        pictures.append(isolate.restored(engine, conditioning.decode(asked.vae, latent), plan, original)[0])
         out.add(cells, engine)
     out.pictures = merged(groups, pictures)
     return out

@@ -11,6 +11,7 @@ from ip2p.engine import Step
 from ip2p.evaluation.scales_sheet import scales_sheet
 from ip2p.evaluation.sheet import GOOD
 from ip2p.guidance import Scales
+from ip2p.isolate import Isolate
 from ip2p.schedules import Schedule, span
 from ip2p.sweep import Cells, Grid, grid, merged, sweep
 
@@ -71,6 +72,14 @@ def test_parts_join_every_cell(editor, photo, found):
     assert parts.counted.exact < found.counted.exact
     alone = editor.edit(photo, "make it night", steps=STEPS, seed=4, text_scale=1.0, image_scale=1.0)
     assert (parts.pictures[5] - alone[0]).abs().max() < (found.pictures[5] - alone[0]).abs().max()
+
+
+def test_isolated_cells_keep_the_pictures_own_bytes_elsewhere(editor, photo):
+    """As the single edit does: strict isolation composites at the picture's own size."""
+    found = sweep(editor, photo, "make it night", Grid((7.5,), (1.5, 2.0)), steps=3, seed=4, parts=[Isolate(strength=1.0)])
+    alone = editor.edit(photo, "make it night", steps=3, seed=4, text_scale=7.5, image_scale=2.0, isolate=1.0)
+    assert (found.pictures[1] - alone[0]).abs().max() < 1e-4
+    assert torch.equal((found.pictures[1] == photo[0]).all(-1), (alone[0] == photo[0]).all(-1))
 
 
 def test_equal_scales_are_told_as_numbers():
