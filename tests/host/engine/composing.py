@@ -30,23 +30,26 @@ def plain_formula(x, sigma, text, terms):
 
 
 def reference(model, told, every=(1, 1), state=lambda sigma: None, formula=plain_formula):
-    """The host's guider with the host's own three predictions; terms are held as noise predictions until `state` of sigma changes.
+    """The host's guider with the host's own three predictions; terms are held as noise predictions until `state` of sigma changes, or
+    sigma rises.
 
     Other packs' hooks are called as the host's `sampling_function` calls them, and see the whole guided result.
     """
     import comfy.samplers
 
     class Reference(comfy.samplers.CFGGuider):
-        count, before, held = 0, None, {}
+        count, before, last, held = 0, None, 0.0, {}
 
         def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
             sigma = float(timestep[0])
             conds = [self.conds[name] for name in ("positive", "negative", "null")]
             text, image, null = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
-            self.count = self.count + 1 if self.before == state(sigma) and self.held else 0
-            self.before = state(sigma)
-            now = {"image": (image - null) / sigma, "text": (text - image) / sigma}
-            self.held = self.held | {name: now[name] for name, k in zip(now, every, strict=True) if self.count % k == 0}
+            now = state(sigma)
+            self.count = self.count + 1 if self.held and self.before == now and sigma <= self.last else 0
+            self.before, self.last = now, sigma
+            fresh = {"image": (image - null) / sigma, "text": (text - image) / sigma}
+            due = {"image": self.count % every[0] == 0, "text": self.count % every[0] == 0 or self.count % every[1] == 0}
+            self.held = self.held | {name: fresh[name] for name in fresh if due[name]}
             image = text - sigma * self.held["text"]
             null = image - sigma * self.held["image"]
             return self.hooked(conds, x, timestep, text, image, null, model_options)

@@ -47,6 +47,34 @@ def test_samplers_with_one_and_two_calls_a_step(both, told, every, sampler):
     assert engine.counted.made == 2 * sum(1 + null + negative for null, negative in fresh)
 
 
+@pytest.mark.parametrize("every", [(1, 1), (3, 2)])
+@pytest.mark.parametrize("sampler", ["uni_pc", "dpm_adaptive", "heunpp2", "euler_cfg_pp", "res_multistep_cfg_pp", "ipndm", "deis", "lms"])
+def test_samplers_that_go_back_or_look_at_predictions(both, told, every, sampler):
+    """Adaptive samplers may go back to a higher noise level, which is made in full; those of the CFG++ kind look at D_I."""
+    ours, expected, engine = both(told, every, sampler=sampler)
+    close(ours, expected)
+    assert engine.counted.made <= engine.counted.exact
+
+
+def test_a_schedule_that_rises(both, told):
+    """Restart sampling goes back to a higher noise level."""
+    sigmas = torch.tensor([14.0, 6.0, 3.0, 5.0, 2.0, 1.0, 3.0, 0.5, 0.0])
+    ours, expected, engine = both(told, (4, 4), sigmas=sigmas)
+    close(ours, expected)
+    assert engine.counted.made == 2 * (3 * 3 + 5)
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_default_conditionings(both, call, told, every):
+    """What no mask covers is told the default."""
+    mask = torch.zeros(1, 64, 64)
+    mask[..., :24] = 1
+    (masked,) = call("ConditioningSetMask", conditioning=told[0], mask=mask, strength=1.0, set_cond_area="default")
+    (positive,) = call("ConditioningSetDefaultCombine", cond=masked, cond_DEFAULT=told[1])
+    ours, expected, _ = both([positive, *told[1:]], every)
+    close(ours, expected)
+
+
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("span", [(0.0, 1.0), (0.3, 1.0), (0.0, 0.4), (0.25, 0.6)])
 def test_controlnet_that_switches_in_the_middle(both, call, model, told, span, every):
