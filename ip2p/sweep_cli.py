@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the noise of every cell (default 0)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
+    add(
+        "--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced, fast: fewer passes in every cell (default exact)"
+    )
     add("--rows", type=int, default=0, metavar="N", help="most cells that run together (default 0: as many as a megapixel holds)")
     add("--cell", type=int, default=256, metavar="PX", help="longest side of a picture on the sheet (default 256)")
     add("--model", default="embedded", metavar="PATH", help="a checkpoint, a diffusers folder, or `embedded` (default)")
@@ -69,6 +72,7 @@ def swept(editor: "Editor", picture: "Tensor", scales: Any, options: argparse.Na
     """The sweep, with a progress bar."""
     from tqdm import tqdm
 
+    from . import presets
     from .sweep import sweep
 
     with tqdm(desc="sweep", unit="step", leave=False, disable=None, file=sys.stderr) as bar:
@@ -79,7 +83,8 @@ def swept(editor: "Editor", picture: "Tensor", scales: Any, options: argparse.Na
 
         names = ("negative", "steps", "seed", "size", "sampler", "rows")
         told = {name: getattr(options, name) for name in names}
-        return sweep(editor, picture, options.instruction, scales, on_step=show, **told)
+        refresh = presets.find(options.speed, presets.SPEEDS).refresh
+        return sweep(editor, picture, options.instruction, scales, on_step=show, parts=(refresh,), **told)
 
 
 def measured(found: "Sweep", source: "Tensor", options: argparse.Namespace) -> list[dict[str, float]]:

@@ -52,6 +52,12 @@ def test_a_sweep_writes_its_sheet_and_cells(run, folder):
         assert (apart > 0).float().mean() < 0.01
 
 
+def test_a_fast_sweep_makes_fewer_passes(run):
+    code, said = run("make it night", "--out", "fast.png", "--speed", "fast")
+    assert code == 0
+    assert "2 edits in 5 network passes; one by one they take 12" in said.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
