@@ -59,7 +59,7 @@ def variations(editing: Editing, image: Tensor, instruction: str, count: int, se
     """
     drawn = seeds(seed, count)
     made = edit_rows(editing, image, instruction, [Row(picture, one) for picture in range(len(image)) for one in drawn])
-    page = series_sheet.variations_sheet(instruction, drawn, made[:count])
+    page = series_sheet.variations_sheet(instruction, drawn, list(made[:count]))
     return made, page[None].to(made)
 
 
