@@ -141,7 +141,7 @@ class Engine:
         self._exact = len(step.x) * sum(needed(*scales))
         return scales
 
-    def complete(self, found: Predictions, rows: int | None = None) -> Predictions:
+    def complete(self, found: Predictions, rows: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The step's predictions; ``rows`` of the batch were computed (default: all), of which each stands for its equals."""
         assert self.step is not None
         computed = sum(given is not None for given in found)
@@ -149,15 +149,17 @@ class Engine:
         self.counted.exact += self._exact
         for part in self.parts:
             found = part.complete(self.step, found, self.wanted)
-        return Predictions(*filled(found, self.wanted))
+        return filled(found, self.wanted)
 
-    def guided(self, predictions: Predictions, plain: Tensor | None = None, cfg: float = 1.0) -> Tensor:
+    def guided(
+        self, predictions: tuple[Tensor | None, Tensor | None, Tensor | None], plain: Tensor | None = None, cfg: float = 1.0
+    ) -> Tensor:
         """The step's guided latent.
 
         ``plain`` is ``D_I + cfg (D_c - D_I)`` as others have made it; what they changed about it stays.
         """
         assert self.step is not None
-        text, image, null = filled(predictions, Passes(True, True, True))
+        text, image, null = filled(Predictions(*predictions), Passes(True, True, True))
         given = Terms(text - image, image - null)
         terms = given
         for part in self.parts:
@@ -179,6 +181,6 @@ def ordered(parts: Iterable[Part]) -> list[Part]:
     return sorted(parts, key=lambda part: part.order)
 
 
-def checked(text_scale: float, image_scale: float) -> Scales:
+def checked(text_scale: float, image_scale: float) -> tuple[float, float]:
     """Two scales. Raises ValueError for one that is not a finite number of at least 0."""
-    return Scales(check_scale("text", text_scale), check_scale("image", image_scale))
+    return check_scale("text", text_scale), check_scale("image", image_scale)

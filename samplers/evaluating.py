@@ -54,12 +54,14 @@ class HostModel:
         speed: str = "exact",
     ) -> Tensor:
         """Edit (B, H, W, 3) pictures by an instruction; 30 steps and scales 7.5 and 1.5 where None."""
-        scales: dict[str, Any] = {
+        told: dict[str, Any] = {
             "text_scale": 7.5 if text_scale is None else text_scale,
             "image_scale": 1.5 if image_scale is None else image_scale,
+            "steps": steps or 30,
+            "seed": seed,
+            "speed": speed,
         }
-        told = {"steps": steps or 30, "seed": seed, "speed": speed}
-        return edit(self.model, self.clip, self.vae, image, instruction, **told, **scales, **self._shared())
+        return edit(self.model, self.clip, self.vae, image, instruction, **told, **self._shared())
 
     def sdedit(self, image: Tensor, prompt: str, strength: float, steps: int | None, scale: float | None, seed: int) -> Tensor:
         """SDEdit of (B, H, W, 3) pictures by a caption; 30 steps and scale 7.5 where None."""
