@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from . import fit, isolate
+from . import fit, isolate, one_pass
 from .engine import Counted, Engine, Part, Step
 from .guidance import Scale, Scales, needed
 
@@ -135,8 +135,9 @@ def sweep(
 ) -> Sweep:
     """Edit one picture (1, H, W, 3) with every pair of the grid; the cells are as large as the picture.
 
-    ``parts`` of the guidance join each cell's, ``rows`` is the most cells that run together (0: as many as a megapixel holds). The
-    other settings are those of `Editor.edit`, and a cell is what that gives with the same scales, within rounding. Raises ValueError.
+    ``parts`` of the guidance join each cell's, ``rows`` is the most cells that run together (0: as many as a megapixel holds; one where
+    an adapter guides in one pass, which takes one pair at a time). The other settings are those of `Editor.edit`, and a cell is what
+    that gives with the same scales, within rounding. Raises ValueError.
     """
     from .latent_model import STEPS, check
 
@@ -147,7 +148,8 @@ def sweep(
     original = fit.rgb(image.float())
     how = fit.plan(original.shape[2], original.shape[1], size or editor.size)
     told = editor.told(instruction, negative, editor.encode(fit.apply(original, how)))
-    groups = list(scales.batches(rows or max(1, BATCH_PIXELS // (how.target_width * how.target_height))))
+    most = 1 if one_pass.is_adapted(editor.unet) else rows or max(1, BATCH_PIXELS // (how.target_width * how.target_height))
+    groups = list(scales.batches(most))
     out, done, pictures = Sweep(scales, original), 0, []
     for cells in groups:
         engine = Engine([Cells(tuple(scales.pairs[cell] for cell in cells)), *parts])

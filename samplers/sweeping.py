@@ -16,18 +16,14 @@ from ..ip2p.evaluation.compare import Compared, lines
 from ..ip2p.evaluation.scales_sheet import scales_sheet
 from ..ip2p.schedules import Schedule
 from ..ip2p.sweep import Cells, Grid, Sweep, merged
-from . import conditioning, families, guidance
+from . import conditioning, families, guidance, one_pass
+from .batches import rows_at_once
 from .comparing import table_of
 from .edit import native_size, sample
 from .measuring import HostMeasures, Row, measure
-from .noise import independent_rows
 
 CELLS = "sweep"
 """The name of the part that gives each row its scales."""
-MEMORY_SHARE = 0.7
-"""Of the free memory, how much the rows under way may fill."""
-CPU_PIXELS = 2**18
-"""Rows on a CPU fill no more than these, so that a step, and with it cancelling, stays quick."""
 
 
 class Picked(NamedTuple):
@@ -85,7 +81,8 @@ def sweep(asked: Asked, grid: Grid) -> Sweep:
     original = fit.rgb(asked.image)[:1]
     plan = fit.plan(original.shape[2], original.shape[1], asked.size or native_size(asked.model))
     told = conditioning.instruct(asked.clip, asked.vae, fit.apply(original, plan), asked.instruction, asked.negative)
-    groups = list(grid.batches(rows_at_once(asked, told[2]["samples"])))
+    one_pair = one_pass.is_attached(asked.model)  # such a network takes one pair of scales at a time
+    groups = list(grid.batches(1 if one_pair else rows_at_once(asked.model, asked.sampler, told[2]["samples"].shape[1:])))
     preview = Preview(asked.model, grid, groups, asked.steps)
     out, pictures = Sweep(grid, original), []
     for cells in groups:
@@ -107,18 +104,6 @@ def _sampled(asked: Asked, told: tuple[list, list, dict[str, Any]], pairs: tuple
     samples = sample(dual, latent, asked.sampler, asked.scheduler, asked.steps, asked.seed, preview.step)
     preview.finished()
     return samples, guidance.last_run(dual)
-
-
-def rows_at_once(asked: Asked, latent: Tensor) -> int:
-    """How many cells run together: as many as the free memory holds, one where the sampler's rows depend on each other."""
-    if not independent_rows(asked.sampler):
-        return 1
-    model = asked.model
-    if comfy.model_management.is_device_cpu(model.load_device):
-        return max(1, CPU_PIXELS // (latent.shape[-1] * latent.shape[-2] * 64))
-    waiting = model.model_size() - model.loaded_size()
-    free = comfy.model_management.get_free_memory(model.load_device) - waiting
-    return max(1, int(MEMORY_SHARE * free / model.memory_required([3, *latent.shape[1:]])))
 
 
 class Preview:

@@ -9,9 +9,11 @@ from safetensors.torch import load_file, save_file
 from test_trainable import SETTINGS, base_of, moved
 
 from ip2p import changes, checkpoint, one_pass
+from ip2p.auto_scales import pick
 from ip2p.checkpoint import Checkpoint, CheckpointError
 from ip2p.cli import main
 from ip2p.edit import Editor
+from ip2p.sweep import Grid, sweep
 from ip2p.training import distil
 from ip2p.training.config import DistilConfig, ModelConfig, TrainConfig
 
@@ -143,3 +145,13 @@ def test_the_command_edits_with_it(file, base, photo, tmp_path):
     assert main([*edit, "--out", str(tmp_path / "one.png"), "--adapter", str(file)]) == 0
     assert not torch.equal(open_picture(tmp_path / "one.png"), open_picture(tmp_path / "exact.png"))
     assert main([*edit, "--out", str(tmp_path / "no.png"), "--adapter", str(tmp_path / "none.safetensors")]) == 2
+
+
+def test_a_sweep_with_an_adapter_makes_one_pass_a_cell_and_step(editor, file, photo):
+    fast = editor.with_adapter(file)
+    found = sweep(fast, photo, "make it night", Grid((5.0, 7.5), (1.0, 1.5)), steps=2, seed=4)
+    assert found.counted.made == 2 * 4
+    alone = fast.edit(photo, "make it night", steps=2, seed=4, text_scale=7.5, image_scale=1.5)
+    assert torch.equal(found.pictures[3], alone[0])
+    with pytest.raises(ValueError, match="found no relevance: take the one-pass adapter out"):
+        pick(fast, photo, "make it night", 5.0, 1.5, steps=2)

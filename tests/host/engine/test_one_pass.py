@@ -109,3 +109,14 @@ def test_a_second_adapter_and_other_models_are_refused(editor, attach, adapter, 
         attach(None, adapter)
     with pytest.raises(ValueError, match="no adapter file"):
         attach(editor.model, tmp_path / "none.safetensors")
+
+
+def test_a_sweep_makes_one_pass_a_cell_and_step(call, editor, attach, adapter, image):
+    log = []
+    model = attach(counted(editor.model, log), adapter)
+    told = {"model": model, "clip": editor.clip, "vae": editor.vae, "image": image, "instruction": "make it snow", "negative": ""}
+    told |= {"seed": 5, "steps": 2, "sampler": "euler", "scheduler": "normal", "size": 64}
+    _, cells, _, report = call("IP2PSweep", **told, text_scales="5, 7.5", image_scales="1, 1.5")
+    assert [rows for rows, _ in log] == [1] * 8
+    assert report.startswith("4 edits in 8 network passes")
+    assert torch.equal(cells[3], call("IP2PEdit", **told, text_scale=7.5, image_scale=1.5)[0][0])
