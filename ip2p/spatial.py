@@ -57,11 +57,16 @@ class Spatial(Part):
         return Scales(multiplied(scales.text, self.text, step.x), multiplied(scales.image, self.image, step.x))
 
 
+MASKED_FROM = 0.65
+"""The progress of a run, 0 to 1, from which on the latent outside a drawn mask is the picture's own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Masked(Part):
-    """Keeps the latent the picture's own wherever a drawn mask (N, h, w) of any size over the whole picture is 0; 1 leaves the edit.
+    """Makes the latent the picture's own wherever a drawn mask (N, h, w) of any size over the whole picture is 0; 1 leaves the edit.
 
-    Fewer masks than pictures take turns. Without the picture's latent there is nothing to keep, and the part does nothing.
+    It does so late: a network that sees from the first step that nothing changes around the mask takes that for its answer. Fewer masks
+    than pictures take turns. Without the picture's latent there is nothing to keep, and the part does nothing.
     """
 
     mask: Tensor
@@ -69,7 +74,7 @@ class Masked(Part):
 
     def after(self, step: Step, predictions: Predictions, guided: Tensor) -> Tensor:
         """``source + m (D - source)``; the sampler then leads the noise there to the source."""
-        if step.source is None:
+        if step.source is None or step.progress < MASKED_FROM:
             return guided
         cells = multiplied(1.0, self.mask, guided)
         return guided if isinstance(cells, float) else torch.lerp(step.source.to(guided), guided, cells)

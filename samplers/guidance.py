@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..ip2p.engine import Engine, Part, Step
 from ..ip2p.guidance import Passes, Predictions, check_scale
-from . import families, one_pass
+from . import families, masking, one_pass
 from .noise import independent_noise
 
 KEY = "ip2p"
@@ -41,12 +41,14 @@ def patch(model: ModelPatcher, image_scale: float) -> ModelPatcher:
         patched.add_wrapper_with_key(kind, KEY, wrapper)
     others = patched.model_options.get("sampler_post_cfg_function", [])
     patched.model_options["sampler_post_cfg_function"] = [guidance.finish, *others]
+    masking.attach(patched)
     return patched
 
 
 def unpatch(model: ModelPatcher) -> ModelPatcher:
     """A clone of ``model`` without our hooks; those of others stay."""
     plain = model.clone()
+    masking.detach(plain)
     for kind in KINDS:
         plain.remove_wrappers_with_key(kind, KEY)
     hooks = plain.model_options.get("sampler_post_cfg_function", [])
@@ -93,7 +95,7 @@ def guider(
 ) -> comfy.samplers.CFGGuider:
     """A GUIDER for the host's custom sampling: equation 3 over ``positive`` (``D_c``) and ``negative`` (``D_I`` and ``D_0``)."""
     dual = comfy.samplers.CFGGuider(patch(model, image_scale))
-    families.check_pictures(model.model, positive, "positive")
+    families.check_pictures(model, positive, "positive")
     dual.set_conds(positive, negative)
     dual.set_cfg(check_scale("text", text_scale))
     return dual
@@ -117,7 +119,7 @@ class DualGuidance:
         """Around a whole sampling run: check the conditionings, begin with a new engine, and let go of the run when it ends."""
         outer, self._guider = (self._guider, self._engine), executor.class_obj
         conds = executor.class_obj.conds
-        families.hand_over(executor.class_obj.model_patcher.model, conds.get("positive", []), conds.get("negative", []))
+        families.hand_over(executor.class_obj.model_patcher, conds.get("positive", []), conds.get("negative", []))
         families.check_sizes(conds, noise)
         self.last = self._engine = Engine(tuple(executor.class_obj.model_options.get(PARTS, {}).values()))
         try:

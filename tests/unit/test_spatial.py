@@ -8,7 +8,7 @@ from ip2p.checkpoint import Checkpoint
 from ip2p.edit import Editor
 from ip2p.engine import Engine, Step
 from ip2p.guidance import Predictions, Scales
-from ip2p.spatial import Masked, Spatial, multiplied, resized
+from ip2p.spatial import MASKED_FROM, Masked, Spatial, multiplied, resized
 
 SETTINGS = {name: str(value) for name, value in tiny.SETTINGS.items()}
 
@@ -124,12 +124,14 @@ def test_a_drawn_mask_keeps_every_pixel_outside_it(editor):
     assert torch.equal(editor.edit(photo, "make it night", mask=torch.zeros(1, 80, 120), **settings), photo)
 
 
-def test_under_a_drawn_mask_the_latent_outside_is_the_source():
+def test_under_a_drawn_mask_the_latent_outside_is_the_source_late():
     source, guided = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     mask = torch.zeros(1, 64, 64)
     mask[:, :, 32:] = 1
     step = Step(guided, 1.0, 0.5, source=source)
+    assert Masked(mask).after(step, Predictions(guided, guided, guided), guided) is guided, "early on all is free"
+    step = Step(guided, 1.0, MASKED_FROM, source=source)
     out = Masked(mask).after(step, Predictions(guided, guided, guided), guided)
     assert torch.equal(out[..., :4], source[..., :4])
     assert torch.allclose(out[..., 4:], guided[..., 4:])
-    assert Masked(mask).after(Step(guided, 1.0, 0.5), Predictions(guided, guided, guided), guided) is guided
+    assert Masked(mask).after(Step(guided, 1.0, 1.0), Predictions(guided, guided, guided), guided) is guided

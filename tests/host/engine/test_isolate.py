@@ -197,3 +197,24 @@ def test_a_drawn_mask_has_a_soft_edge_inside_and_nothing_outside(edit, part, byt
 def test_strengths_out_of_range_are_named(call, editor):
     with pytest.raises(ValueError, match=r"from 0 .off. to 1 .strict."):
         call("IP2PIsolate", model=editor.model, strength=1.5)
+
+
+def test_a_drawn_mask_works_late(call, editor, graph, image, pack, nodes):
+    """Up to two thirds of the run nothing is masked; what another node says about masks stays."""
+    seen, late = [], pack_module(nodes, "samplers.masking")
+
+    def spy(sigma, denoise_mask, extra_options):
+        now = late.late(sigma, denoise_mask, extra_options)
+        seen.append(bool((now == 1).all()))
+        return now
+
+    mask = torch.zeros(1, 90, 70)
+    mask[:, :45] = 1
+    (patched,) = call("IP2PGuidance", model=editor.model, image_scale=1.5)
+    assert patched.model_options[late.OPTION] is late.late
+    assert late.OPTION not in pack.guidance.unpatch(patched).model_options
+    other = editor.model.clone()
+    other.set_model_denoise_mask_function(spy)
+    asked, _ = graph(image, mask=mask, model=other, steps=6)
+    assert seen == [True, True, True, True, False, False]
+    assert torch.equal(asked, graph(image, mask=mask, steps=6)[0])
