@@ -31,14 +31,15 @@ EDITORS = "load an InstructPix2Pix checkpoint or another editor, such as Flux Ko
 STEPS = 1000
 
 
-def picture_key(model: BaseModel) -> str | None:
-    """Under which name ``model`` looks for a picture in its conditioning: ``CONCAT``, ``REFERENCES``, or None where it takes none."""
+def picture_key(patcher: ModelPatcher) -> str | None:
+    """Under which name a MODEL looks for a picture in its conditioning: ``CONCAT``, ``REFERENCES``, or None where it takes none."""
+    model = patcher.model
     if isinstance(model, (comfy.model_base.IP2P, comfy.model_base.HiDream)):
         return CONCAT
     if isinstance(model, comfy.model_base.Chroma):  # counts reference latents as Flux does, but its network never looks at them
         return None
-    if isinstance(model, comfy.model_base.Flux) and _times_wider(model) > 1:
-        return CONCAT if _times_wider(model) == 2 else None  # wider still: with a mask, for inpainting
+    if isinstance(model, comfy.model_base.Flux) and _times_wider(patcher) > 1:
+        return CONCAT if _times_wider(patcher) == 2 else None  # wider still: with a mask, for inpainting
     counted = model.extra_conds_shapes(reference_latents=[torch.zeros(1, 16, 1, 2, 2)])
     return REFERENCES if "ref_latents" in counted else None
 
@@ -47,7 +48,7 @@ def check_model(model: ModelPatcher | None) -> None:
     """Raise ValueError, in a sentence for the user, unless ``model`` is a network that can be told a picture to edit."""
     if model is None:
         raise ValueError("There is no model here; load an InstructPix2Pix checkpoint with the 'Load InstructPix2Pix model' node.")
-    if picture_key(model.model) is None:
+    if picture_key(model) is None:
         raise ValueError(_refusal(model.model))
 
 
@@ -60,14 +61,14 @@ def check_instruct_pix2pix(model: ModelPatcher | None) -> None:
         )
 
 
-def check_pictures(model: BaseModel, conditioning: list, name: str) -> None:
+def check_pictures(model: ModelPatcher, conditioning: list, name: str) -> None:
     """Raise ValueError, in a sentence for the user, unless a wired CONDITIONING carries a picture that ``model`` can be given."""
     keys = {CONCAT, picture_key(model)}
     if not any(keys & options.keys() for _, options in conditioning):
         raise ValueError(_no_picture(model, name))
 
 
-def hand_over(model: BaseModel, positive: Conditioning, negative: Conditioning) -> None:
+def hand_over(model: ModelPatcher, positive: Conditioning, negative: Conditioning) -> None:
     """Give every conditioning of a run the picture in the way ``model`` reads it, in place.
 
     Negative conditionings that were wired from plain text get the positive's picture, since ``D_I`` sees it too. Raises ValueError where
@@ -155,11 +156,18 @@ def _without_picture(model: BaseModel, model_conds: dict[str, Any]) -> dict[str,
     return found
 
 
-def _times_wider(model: Any) -> int:
-    """How many times as many channels as it gives out a Flux network takes in: 1 without a concatenated picture, 2 with one."""
-    network, config = model.diffusion_model, model.model_config.unet_config
+def _times_wider(patcher: ModelPatcher) -> int:
+    """How many times as many channels as it gives out a Flux network takes in: 1 without a concatenated picture, 2 with one.
+
+    A control LoRA widens the first layer, as a patch until the network is loaded.
+    """
+    network, config = patcher.model.diffusion_model, patcher.model.model_config.unet_config
     weight = getattr(getattr(network, "img_in", None), "weight", None)
     taken: int = config["in_channels"] if weight is None else weight.shape[1] // network.patch_size**2
+    for _, change, *_ in patcher.patches.get("diffusion_model.img_in.weight", []):
+        shape = (getattr(change, "weights", None) or ())[5:6]  # where the host's LoRA adapter keeps a new shape
+        if shape and shape[0] is not None:
+            taken = max(taken, int(shape[0][1]) // network.patch_size**2)
     return -(-taken // config["out_channels"])
 
 
@@ -175,7 +183,7 @@ def _refusal(model: BaseModel) -> str:
     return f"This is a {name} model, which takes no picture to edit; {EDITORS}."
 
 
-def _no_picture(model: BaseModel, name: str) -> str:
+def _no_picture(model: ModelPatcher, name: str) -> str:
     node = "ReferenceLatent" if picture_key(model) == REFERENCES else "InstructPixToPixConditioning"
     return (
         f"The {name} conditioning carries no picture to edit; wire it through the 'InstructPix2Pix instruction' node "

@@ -1,6 +1,7 @@
 """Dual guidance in every family of editors the host can run, on small random networks built from the host's own classes."""
 
 import pytest
+import small_networks
 import torch
 from by_hand import SEED, STEPS, by_hand, close, conditionings, plain, sampled
 from small_networks import FAMILIES, picture, text, told
@@ -124,3 +125,25 @@ def test_guidance_embedding_stays_in_all_three(pack, models):
         results.append(sampled(pack.guidance.guider(model, positive, negative, 4.0, 1.5), torch.zeros_like(latent)))
         close(results[-1], by_hand(model, small, positive, negative, torch.zeros_like(latent), (4.0, 1.5)))
     assert (results[0] - results[1]).std() > 1e-4 * results[0].std()
+
+
+def test_a_control_lora_makes_flux_take_the_picture_beside_the_latent(pack, families):
+    """It widens the first layer only when the network is loaded, and is known before that."""
+    import comfy.sd
+
+    small = FAMILIES["Flux Kontext"]
+    model, latent = small_networks.build(small), picture(small)
+    draw = torch.Generator().manual_seed(9)
+    name = "diffusion_model.img_in"
+    change = {
+        f"{name}.lora_up.weight": torch.randn(32, 4, generator=draw) * 0.3,
+        f"{name}.lora_down.weight": torch.randn(4, 128, generator=draw) * 0.3,
+        f"{name}.reshape_weight": torch.tensor([32, 128]),
+    }
+    patched, _ = comfy.sd.load_lora_for_models(model, None, change, 1.0, 0.0)
+    assert families.picture_key(model) == families.REFERENCES
+    assert families.picture_key(patched) == families.CONCAT
+    beside = FAMILIES["Flux control"]
+    positive, negative = conditionings(beside, latent)
+    ours = sampled(pack.guidance.guider(patched, positive, negative, 4.0, 1.5), torch.zeros_like(latent))
+    close(ours, by_hand(patched, beside, positive, negative, torch.zeros_like(latent), (4.0, 1.5)))  # the network is loaded now
