@@ -6,11 +6,11 @@ photo, and the whole photo plainly and strictly: isolating has to see that these
 
 Success in a scene: the result is nearer to the right answer than to every wrong one, compared where these two differ. That is the judge's
 first rule; its others suppose that the whole picture went through an autoencoder, which isolating prevents. Success in a rectangle: nearer
-to the right answer of the asked kind than to that of every other kind, both cut out. Outside the mask: PSNR, and LPIPS of the source and
-the result with the source pasted into the mask. In a ring of 8 pixels round the mask: the mean absolute difference from the right answer
-(ring_l1), and how much steeper the picture is there than the right answer (seam). Of the place that was found: IoU with the mask in cells
-of the latent, area, ratio, and whether it counts as local. The last line is one JSON object; `--rows FILE` keeps the edits, and the same
-command goes on where it stopped.
+to the right answer of the asked kind than to that of every other kind, both cut out (success_inside where the whole photo was edited).
+Outside the mask: PSNR, and LPIPS of the source and the result with the source pasted into the mask. In a ring of 8 pixels round the mask:
+the mean absolute difference from the right answer (ring_l1), and how much steeper the picture is there than the right answer (seam). Of
+the place that was found: IoU with the mask in cells of the latent, area, ratio, and whether it counts as local. The last line is one JSON
+object; `--rows FILE` keeps the edits, and the same command goes on where it stopped.
 """
 
 import argparse
@@ -49,7 +49,7 @@ LOCAL = ("replace", "recolour", "material", "add", "remove")
 WAYS = {"plain": 0.0, "soft": SOFT, "strict": STRICT, "drawn": 0.0}
 RING = 8
 """Width of the ring round the mask, in pixels."""
-SHARES = ("success", "local")
+SHARES = ("success", "success_inside", "local")
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,9 @@ def _measured(job: Job, result: Tensor, found: Isolate, way: str, lpips: Percept
     whole = job.part == "photos" and way != "drawn"  # asked of the whole photo
     outside = 1 - mask
     numbers = {"success": float(_done(job, picture, whole))}
-    if not whole:
+    if whole:
+        numbers["success_inside"] = float(_done(job, picture, False))
+    else:
         pasted = torch.where(mask[..., None] == 1, source, result)
         numbers |= {"psnr_outside": float(pixels.psnr(result, source, outside)), **_seam(result, answer, job.mask)}
         if lpips:
