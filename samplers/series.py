@@ -15,14 +15,13 @@ from ..ip2p.fit import Fit
 from ..ip2p.pictures import to_pil
 from ..ip2p.variations import seeds
 from . import conditioning, families, guidance, isolating
+from .batches import rows_at_once
 from .edit import equipped, native_size, sample
 from .noise import independent_rows
 from .progress import Progress
 
 MOST = 8
 """Rows that are sampled at once at most: more make it no faster, and previews and cancelling slower."""
-SPARE = 1.5
-"""The host's own allowance over its estimate of what a batch takes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def variations(editing: Editing, image: Tensor, instruction: str, count: int, se
 
 def frames(editing: Editing, images: Tensor, instruction: str, seed: int, varied: bool = False) -> Tensor:
     """The frames (B, H, W, 3) of a video edited with one noise, so that they agree; ``varied``: each with the next seed."""
-    return edit_rows(editing, images, instruction, [Row(number, seed + number * varied) for number in range(len(images))])
+    return edit_rows(editing, images, instruction, [Row(number, (seed + number * varied) % 2**64) for number in range(len(images))])
 
 
 def edit_rows(editing: Editing, image: Tensor, instruction: str, rows: Sequence[Row]) -> Tensor:
@@ -155,18 +154,11 @@ def _plan(editing: Editing, image: Tensor) -> Fit:
 
 
 def _at_once(editing: Editing, plan: Fit) -> int:
-    """How many rows to sample together: as asked, or as many as the host's estimate finds memory for with the model loaded.
-
-    One, where the sampler would let the rows of a batch depend on each other.
-    """
+    """How many rows to sample together: as asked, or as many as fit, up to ``MOST``; one where rows would depend on each other."""
     if not independent_rows(editing.sampler):
         return 1
-    if editing.at_once:
-        return editing.at_once
-    each = SPARE * editing.model.memory_required([1, 4, plan.target_height // 8, plan.target_width // 8])
-    comfy.model_management.load_models_gpu([editing.model], memory_required=each)
-    free = comfy.model_management.get_free_memory(editing.model.load_device)
-    return max(1, min(MOST, int(free / each)))
+    latent = (4, plan.target_height // 8, plan.target_width // 8)
+    return editing.at_once or min(MOST, rows_at_once(editing.model, editing.sampler, latent))
 
 
 @dataclass(frozen=True)

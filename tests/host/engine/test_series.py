@@ -80,9 +80,17 @@ class TestVariations:
         near(vary(photos[:1], count=4, at_once=4)[0], whole)
         assert rows == [4, 2, 1, 1, 1, 1]
         rows.clear()
+        monkeypatch.setattr(comfy.model_management, "is_device_cpu", lambda device: False)
         monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda *args, **kwargs: 1)
         vary(photos[:1], count=2)
         assert rows == [1, 1]
+
+    def test_a_cpu_takes_few_large_pictures_at_once(self, pack, nodes, editor):
+        from launcher.in_process import pack_module
+
+        rows_at_once = pack_module(nodes, "samplers.batches").rows_at_once
+        assert [rows_at_once(editor.model, "euler", (4, side, side)) for side in (32, 64, 128)] == [4, 1, 1]
+        assert rows_at_once(editor.model, "dpmpp_2m_sde", (4, 32, 32)) == 1
 
     def test_parts_on_the_model_work(self, vary, edit, editor, call, photos):
         custom = {"steps": 6, "image_every": 4, "text_every": 2, "until": 100.0}
