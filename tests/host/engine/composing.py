@@ -131,6 +131,13 @@ def hooked(call, model, told, frames, which=(0, 1, 2)):
     return [comfy.hooks.set_hooks_for_conditioning(one, hooks) if k in which else one for k, one in enumerate(told)]
 
 
+def plainly_masked(model):
+    """A clone with another pack's say about masks, which stays: a mask as it is in every step."""
+    clone = model.clone()
+    clone.set_model_denoise_mask_function(lambda sigma, mask, extra_options: mask)
+    return clone
+
+
 def start(rows=2):
     """An empty latent for so many pictures."""
     return torch.zeros_like(picture(SMALL, rows=rows))

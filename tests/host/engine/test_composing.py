@@ -3,13 +3,13 @@
 import pytest
 import torch
 from by_hand import close, sampled
-from composing import EVERY, SCALES, SMALL, STEPS, controlled, given, halved, hooked, reference, start
+from composing import EVERY, SCALES, SMALL, STEPS, controlled, given, halved, hooked, plainly_masked, reference, start
 from small_networks import picture
 
 
 @pytest.fixture
 def model(models):
-    return models["SD 1.5"]
+    return plainly_masked(models["SD 1.5"])
 
 
 @pytest.fixture
