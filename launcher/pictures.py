@@ -44,6 +44,8 @@ def thumbnail(client: Client, prompt: dict, server: Server) -> Image.Image:
         return compared(client, prompt, kinds["IP2PCompare"][1])
     if "IP2PScene" in kinds:
         return judged(client, prompt, kinds["IP2PScene"][0], kinds["IP2PJudge"])
+    if "IP2PFast" in kinds:
+        return hurried(client, prompt, kinds["IP2PFast"][0], kinds["IP2PReport"][0])
     if "IP2PVariations" in kinds:
         return varied(client, prompt, *kinds["IP2PVariations"])
     if "IP2PChain" in kinds:
@@ -67,6 +69,17 @@ def judged(client: Client, prompt: dict, scene: str, judge: tuple[str, dict]) ->
     labels = ("The scene", "The edit", "The right answer")
     verdict, _, why = texts[1].partition(": ")
     return tiles(f"“{texts[0]}”", [*zip(labels, pictures, strict=True), ("The verdict", (verdict, why))])
+
+
+def hurried(client: Client, prompt: dict, fast: str, report: str) -> Image.Image:
+    """The photo and its edit at three speeds, with the passes that each took; ``fast`` and ``report`` are the keys of their nodes."""
+    by_kind = {node["class_type"]: node["inputs"] for node in prompt.values()}
+    cells = []
+    for preset in ("exact", "balanced", "fast"):
+        prompt[fast]["inputs"]["preset"] = preset
+        pictures, texts = _shown(client, prompt, [by_kind["IP2PFitImage"]["image"], by_kind["SaveImage"]["images"]], [[report, 1]])
+        cells.append((f"{preset}: {texts[0]} passes", pictures[1]))
+    return tiles(f"“{by_kind['IP2PInstruction']['instruction']}”", [("The photo", pictures[0]), *cells])
 
 
 def varied(client: Client, prompt: dict, node: str, inputs: dict) -> Image.Image:
