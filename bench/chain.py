@@ -1,4 +1,4 @@
-"""What a chain loses between its stages: handed on as a latent, or decoded and encoded again.
+"""What a chain loses between its stages: handed on as a latent, or as a picture, decoded and encoded again.
 
     .venv/bin/python bench/chain.py [--photos DIR ...] [--steps 12] [--speed fast]
 
@@ -21,10 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ip2p import fit  # noqa: E402
-from ip2p.chain import chain, parse, seed_of  # noqa: E402
+from ip2p.chain import chain  # noqa: E402
 from ip2p.edit import Editor  # noqa: E402
 from ip2p.evaluation.intervals import mean  # noqa: E402
 from ip2p.pictures import open_picture  # noqa: E402
+from ip2p.stages import BETWEEN, parse  # noqa: E402
 from ip2p.worlds.photo_operators import apply  # noqa: E402
 
 CHAINS = (
@@ -33,7 +34,6 @@ CHAINS = (
     (("underwater", "put it under water"), ("faded", "make it look faded"), ("sketch", "turn it into a pencil sketch")),
 )
 PHOTOS = (ROOT / "photos", ROOT / "tests" / "photos")
-WAYS = ("latent", "decoded")
 
 
 def arguments() -> argparse.Namespace:
@@ -64,14 +64,6 @@ def answers(photo: Tensor, kinds: list[str]) -> list[Tensor]:
     return found
 
 
-def decoded(editor: Editor, photo: Tensor, words: list[str], settings: dict) -> list[Tensor]:
-    """A chain of single edits, each of the picture that the one before gave."""
-    stages, found = parse("\n".join(words)), [photo]
-    for number, stage in enumerate(stages):
-        found.append(editor.edit(found[-1], stage.instruction, **settings | {"seed": seed_of(stages, number, settings["seed"])}))
-    return found[1:]
-
-
 def gradient(picture: Tensor) -> float:
     """The mean absolute difference of neighbouring pixels."""
     return float((picture.diff(dim=1).abs().mean() + picture.diff(dim=2).abs().mean()) / 2)
@@ -92,24 +84,24 @@ def main() -> None:
     options = arguments()
     editor = Editor.load(options.model)
     photos = photos_of(options.photos, editor.size, options.count)
-    errors: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-    sharpness: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    errors: dict[str, list[list[float]]] = {way: [] for way in BETWEEN}
+    sharpness: dict[str, list[list[float]]] = {way: [] for way in BETWEEN}
     for number, photo in enumerate(photos):
         for kinds, words in (tuple(map(list, zip(*one, strict=True))) for one in CHAINS):
             settings = {name: getattr(options, name) for name in ("steps", "speed", "text_scale", "image_scale")} | {"seed": 10 * number}
             right = answers(photo, kinds)
-            made = chain(editor, photo, parse("\n".join(words)), **settings), decoded(editor, photo, words, settings)
-            for way, pictures in zip(WAYS, made, strict=True):
+            for way in BETWEEN:
+                pictures = chain(editor, photo, parse("\n".join(words)), between=way, **settings)
                 errors[way].append([255 * float((one - answer).abs().mean()) for one, answer in zip(pictures, right, strict=True)])
                 sharpness[way].append([gradient(one) / gradient(answer) for one, answer in zip(pictures, right, strict=True)])
             print(f"photo {number + 1} of {len(photos)}, {' > '.join(kinds)}: {errors['latent'][-1]} {errors['decoded'][-1]}", flush=True)
     alone = np.mean([round_trips(editor, photo, len(CHAINS[0]) - 1) for photo in photos], axis=0)
-    gap = mean([late[-1] - early[-1] for early, late in zip(errors["latent"], errors["decoded"], strict=True)])
+    gap = mean([late[-1] - early[-1] for early, late in zip(errors["latent"], errors["picture"], strict=True)])
     told = {
         "n": len(errors["latent"]),
-        "error": {way: np.mean(errors[way], axis=0).round(2).tolist() for way in WAYS},
-        "sharpness": {way: np.mean(sharpness[way], axis=0).round(3).tolist() for way in WAYS},
-        "last_error_decoded_minus_latent": [round(gap.value, 2), round(gap.low, 2), round(gap.high, 2)],
+        "error": {way: np.mean(errors[way], axis=0).round(2).tolist() for way in BETWEEN},
+        "sharpness": {way: np.mean(sharpness[way], axis=0).round(3).tolist() for way in BETWEEN},
+        "last_error_picture_minus_latent": [round(gap.value, 2), round(gap.low, 2), round(gap.high, 2)],
         "autoencoder_alone": alone.round(2).tolist(),
         "steps": options.steps,
         "speed": options.speed,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .presets import SPEEDS
+from .stages import BETWEEN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,12 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         add("--count", type=int, default=8, metavar="N", help="how many versions (default 8)")
     else:
         add("instructions", nargs="+", metavar="TEXT", help='what to do, in order; "make it night | text 5 image 1.2 seed 7" sets its own')
+        add(
+            "--between",
+            default=BETWEEN[0],
+            choices=BETWEEN,
+            help="what a stage hands on: its latent (default), or its picture encoded again",
+        )
         add("--seconds", type=float, default=1.0, metavar="S", help="how long the animated picture shows each stage (default 1)")
     add("--out", type=Path, default=Path(name), metavar="FOLDER", help=f"where the pictures go (default {name})")
     add("--cell", type=int, default=256, metavar="PX", help="longest side of a picture on the sheet (default 256)")
@@ -62,16 +69,17 @@ def run_variations(options: argparse.Namespace) -> int:
 
 def run_chain(options: argparse.Namespace) -> int:
     """`chain`: a picture for each stage, the sheet, and the animated picture. Raises ValueError for a mistake in the command."""
-    from .chain import chain, parse
+    from .chain import chain
     from .pictures import open_picture
     from .series_sheet import chain_sheet
+    from .stages import parse
 
     if not 0.05 <= options.seconds <= 60:
         raise ValueError(f"A stage can't be shown for {options.seconds} seconds; use 0.05 to 60.")
     stages = parse("\n".join(options.instructions))
     picture = open_picture(options.image)
     editor = _editor(options)
-    made = _watched(lambda show: chain(editor, picture, stages, on_step=show, **_shared(options)))
+    made = _watched(lambda show: chain(editor, picture, stages, on_step=show, between=options.between, **_shared(options)))
     pictures = [one[0] for one in made]
     _keep(options.out, [(f"{number}.png", one) for number, one in enumerate(pictures, start=1)])
     _keep(options.out, [("sheet.png", chain_sheet(picture[0], stages, pictures, options.cell))])

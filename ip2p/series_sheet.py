@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .chain import Stage
 from .evaluation.sheet import Panel, Strip, sheet
+from .stages import Stage
 
 COLUMNS = 5
 """Most pictures side by side."""

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..ip2p.stages import BETWEEN, parse
 from ._api import io, say, schema, ui
 from ._inputs import image_scale, instruction, isolate, mask, negative, sampling, speed, text_scale
 
@@ -102,6 +103,13 @@ class IP2PChain(io.ComfyNode):
                 *sampling(text_scale(), image_scale()),
                 negative(),
                 io.Combo.Input(
+                    "between",
+                    options=list(BETWEEN),
+                    default=BETWEEN[0],
+                    tooltip="What a stage hands on: its latent, which loses nothing, or its picture, encoded again, which keeps colours in "
+                    "range where strong edits pile up.",
+                ),
+                io.Combo.Input(
                     "animation",
                     options=list(ANIMATIONS),
                     default=ANIMATIONS[0],
@@ -128,13 +136,14 @@ class IP2PChain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image: Tensor, instructions: str, seed: int, animation: str, seconds: float, **settings: Any) -> io.NodeOutput:
-        from ..ip2p.chain import parse
+    def execute(
+        cls, image: Tensor, instructions: str, seed: int, between: str, animation: str, seconds: float, **settings: Any
+    ) -> io.NodeOutput:
         from ..samplers.edit import check_choice
         from ..samplers.series import Editing, chains
 
         check_choice("animation", animation, list(ANIMATIONS))
-        found = chains(Editing(**settings), image, parse(instructions), seed, lambda text: say(text, cls))
+        found = chains(Editing(**settings), image, parse(instructions), seed, between, lambda text: say(text, cls))
         shown = None if animation == "off" else animated(torch.cat([one.film() for one in found]), seconds, animation == "save", cls)
         stages = torch.cat([one.all_stages for one in found])
         last = torch.cat([one.film()[-1:] for one in found])

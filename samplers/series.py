@@ -10,9 +10,9 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..ip2p import fit, series_sheet
-from ..ip2p.chain import Stage, scales_of, seed_of
 from ..ip2p.fit import Fit
 from ..ip2p.pictures import to_pil
+from ..ip2p.stages import BETWEEN, Stage, check_between, scales_of, seed_of
 from ..ip2p.variations import seeds
 from . import conditioning, families, guidance, isolating
 from .batches import rows_at_once
@@ -184,21 +184,28 @@ class Chained:
 
 
 def chains(
-    editing: Editing, image: Tensor, stages: Sequence[Stage], seed: int, say: Callable[[str], None] = lambda text: None
+    editing: Editing,
+    image: Tensor,
+    stages: Sequence[Stage],
+    seed: int,
+    between: str = BETWEEN[0],
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Chained]:
     """Instructions one after another, for each of the pictures (B, H, W, C) by itself.
 
-    Each stage is told what the one before has sampled, without a decode and encode in between. Stage ``k`` (from 0) has the seed
-    ``seed + k`` unless it sets its own. ``say`` is told each instruction as its stage begins. One stage is a plain edit.
+    Each stage is told what the one before has sampled, without a decode and encode in between; with ``between`` "picture", its finished
+    picture, which makes a chain of plain edits. Stage ``k`` (from 0) has the seed ``seed + k`` unless it sets its own. ``say`` is told each
+    instruction as its stage begins. One stage is a plain edit.
     """
     families.check_model(editing.model)
+    check_between(between)
     image = fit.rgb(image)
     if editing.mask is not None and not editing.mask.any():
         stages = ()
     progress = Progress(len(image) * len(stages))
     empty = conditioning.encode_text(editing.clip, editing.negative)
     texts = [[conditioning.encode_text(editing.clip, stage.instruction), empty] for stage in stages]
-    return [_chain(editing, image[[number]], number, stages, texts, seed, progress, say) for number in range(len(image))]
+    return [_chain(editing, image[[number]], number, stages, texts, seed, between, progress, say) for number in range(len(image))]
 
 
 def _chain(
@@ -208,6 +215,7 @@ def _chain(
     stages: Sequence[Stage],
     texts: Sequence[list],
     seed: int,
+    between: str,
     progress: Progress,
     say: Callable[[str], None],
 ) -> Chained:
@@ -224,6 +232,8 @@ def _chain(
         scales = scales_of(stage, editing.text_scale, editing.image_scale)
         dual, latent = _sampled(editing, _Told(texts[place], latent, mask, *scales, [seed_of(stages, place, seed)]), progress)
         made.append(_restored(editing, dual, latent, plan, (image, *made)[-1], own))
+        if between == "picture":
+            latent = conditioning.encode(editing.vae, fit.apply(made[-1], plan))
         progress.made(to_pil(made[-1][0]))
         progress.finished(number * len(stages) + place + 1)
     return Chained(image, tuple(stages), tuple(made))

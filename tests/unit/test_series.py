@@ -7,10 +7,10 @@ from PIL import Image
 
 from ip2p import chain as chains
 from ip2p import cli, fit, series_sheet, tiles
-from ip2p.chain import Stage, parse, seed_of
 from ip2p.checkpoint import Checkpoint, write
 from ip2p.edit import Editor
 from ip2p.pictures import open_picture
+from ip2p.stages import Stage, parse, scales_of, seed_of
 from ip2p.variations import seeds, variations
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ class TestLines:
 
     def test_what_a_line_does_not_set_is_the_chains(self):
         assert parse("a | image 2") == [Stage("a", None, 2.0, None)]
-        assert chains.scales_of(Stage("a", None, 2.0), 7.5, 1.5) == (7.5, 2.0)
+        assert scales_of(Stage("a", None, 2.0), 7.5, 1.5) == (7.5, 2.0)
 
     @pytest.mark.parametrize(
         ("line", "sentence"),
@@ -83,6 +83,12 @@ class TestChain:
             assert torch.equal(made[1], fit.restore(editor.decode(second), how, photo))
         assert torch.equal(made[0], editor.edit(photo, "make it snow", steps=2, seed=5))
         assert not torch.equal(made[1], editor.edit(made[0], "make it night", steps=2, seed=6, text_scale=3.0, image_scale=1.2))
+
+    def test_pictures_handed_on_are_plain_edits(self, editor, photo):
+        made = chains.chain(editor, photo, parse("make it snow\nmake it night"), steps=2, seed=5, between="picture")
+        assert torch.equal(made[1], editor.edit(made[0], "make it night", steps=2, seed=6))
+        with pytest.raises(ValueError, match="hand on 'pixels'; choose latent or picture"):
+            chains.chain(editor, photo, parse("a"), between="pixels")
 
     def test_steps_are_counted_over_all_stages(self, editor, photo):
         seen = []

@@ -120,7 +120,7 @@ def test_variations_are_edits(call, models, flux, square, series):
 
 
 def test_a_chain_is_told_what_the_stage_before_has_sampled(call, models, flux, square, series):
-    from ip2p.chain import Stage
+    from ip2p.stages import Stage
 
     module, editing = series
     with torch.inference_mode():

@@ -130,8 +130,8 @@ class TestVariations:
 
 @pytest.fixture(scope="module")
 def chain(call, editor):
-    return lambda image, instructions, animation="off", seconds=1.0, **change: call(
-        "IP2PChain", image=image, instructions=instructions, animation=animation, seconds=seconds, **told(editor, **change)
+    return lambda image, instructions, animation="off", seconds=1.0, between="latent", **change: call(
+        "IP2PChain", image=image, instructions=instructions, animation=animation, seconds=seconds, between=between, **told(editor, **change)
     )
 
 
@@ -168,6 +168,10 @@ class TestChain:
         assert torch.equal(stages[:1], edit(image))
         assert not torch.equal(restored, edit(edit(image), "make it night", text_scale=4.0, image_scale=1.2, seed=6))
 
+    def test_pictures_handed_on_are_plain_edits(self, chain, edit, photos):
+        stages, *_ = chain(photos[:1], "make it snow\nmake it night", between="picture")
+        assert torch.equal(stages[1:], edit(stages[:1], "make it night", seed=6))
+
     def test_each_picture_of_a_batch_goes_the_whole_way(self, chain, photos):
         stages, last, _ = chain(photos[:2], "a\nb")
         assert (len(stages), len(last)) == (4, 2)
@@ -189,7 +193,7 @@ class TestChain:
 
     def test_the_animation_is_saved_and_shown(self, nodes, call, editor, photos, output):
         kind = nodes.NODE_CLASS_MAPPINGS["IP2PChain"]
-        given = told(editor) | {"image": photos[:1], "instructions": "a\nb", "animation": "save", "seconds": 0.5}
+        given = told(editor) | {"image": photos[:1], "instructions": "a\nb", "animation": "save", "seconds": 0.5, "between": "latent"}
         with torch.inference_mode():
             shown = kind.execute(**given).ui.as_dict()
         assert shown["animated"] == (True,)
