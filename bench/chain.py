@@ -94,7 +94,7 @@ def main() -> None:
                 pictures = chain(editor, photo, parse("\n".join(words)), between=way, **settings)
                 errors[way].append([255 * float((one - answer).abs().mean()) for one, answer in zip(pictures, right, strict=True)])
                 sharpness[way].append([gradient(one) / gradient(answer) for one, answer in zip(pictures, right, strict=True)])
-            print(f"photo {number + 1} of {len(photos)}, {' > '.join(kinds)}: {errors['latent'][-1]} {errors['decoded'][-1]}", flush=True)
+            print(f"photo {number + 1} of {len(photos)}, {' > '.join(kinds)}: {errors['latent'][-1]} {errors['picture'][-1]}", flush=True)
     alone = np.mean([round_trips(editor, photo, len(CHAINS[0]) - 1) for photo in photos], axis=0)
     gap = mean([late[-1] - early[-1] for early, late in zip(errors["latent"], errors["picture"], strict=True)])
     told = {

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def _shown(client: Client, prompt: dict, pictures: list, texts: list) -> tuple[l
     return [Image.open(BytesIO(data)).convert("RGB") for data in client.pictures({key: outputs[key] for key in shown})], said
 
 
-def tiles(heading: str, cells: list[tuple[str, Image.Image | tuple[str, str]]]) -> Image.Image:
+def tiles(heading: str, cells: Sequence[tuple[str, Image.Image | tuple[str, str]]]) -> Image.Image:
     """A square of two by two pictures under a heading, each below its name; a cell may be a verdict and its reason instead."""
     sheet = Image.new("RGB", (SIDE, SIDE), "white")
     draw = ImageDraw.Draw(sheet)
