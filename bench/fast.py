@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="an editor's file")
     parser.add_argument("--photos", type=Path, help="folder or tar; only its held-out photos are used (default: the bundled free photos)")
-    parser.add_argument("--count", type=int, default=165, help="edits of photos, kinds and photos in turn")
+    parser.add_argument("--count", type=int, default=165, help="edits of photos, all kinds of one before the next")
     parser.add_argument("--world", type=int, default=60, help="edits of single things in drawn scenes")
     parser.add_argument("--authors", type=int, default=20, help="edits that are also made with the authors' settings")
     parser.add_argument("--all", action="store_true", help="every way to sample instead of the presets")
@@ -78,8 +78,8 @@ def examples(given: argparse.Namespace) -> Iterator[tuple[str, Example]]:
     """The part that an edit belongs to, and the edit: photos' first, then the world's."""
     photos = photos_from(given.photos) if given.count else []
     for number in range(given.count):
-        turn, kind = divmod(number, len(KINDS))
-        yield "photos", example_of(photos[(turn + kind) % len(photos)], KINDS[kind])
+        photo, kind = divmod(number, len(KINDS))
+        yield "photos", example_of(photos[photo % len(photos)], KINDS[kind])
     for example in open_world(LOCAL, given.world) if given.world else ():
         yield "world", example
 
@@ -89,10 +89,10 @@ class Bench:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.editor = Editor.load(given.model)
-        self.scales = [
-            self.editor.default(name, usual) if (value := getattr(given, name)) is None else value
+        self.text_scale, self.image_scale = (
+            self.editor.default(name, usual) if (value := getattr(given, name)) is None else float(value)
             for name, usual in (("text_scale", 7.5), ("image_scale", 1.5))
-        ]
+        )
         self.measures = Measures.load(lpips=given.lpips)
         self.ways = WAYS if given.all else PRESET_WAYS
 
@@ -104,10 +104,10 @@ class Bench:
         engine, picture = Engine(parts), example.image()[None]
         started = clock()
         how = fit.plan(picture.shape[2], picture.shape[1], self.editor.size)
-        words = [text.encode(self.editor.encoders, said) for said in (example.instruction, "")]
-        told = Conditions(*words, self.editor.encode(fit.apply(picture, how)))
+        words, empty = (text.encode(self.editor.encoders, said) for said in (example.instruction, ""))
+        told = Conditions(words, empty, self.editor.encode(fit.apply(picture, how)))
         began = clock()
-        latent = self.editor.sample(told, steps, seed, *self.scales, engine=engine)
+        latent = self.editor.sample(told, steps, seed, self.text_scale, self.image_scale, engine=engine)
         sampled = clock()
         edited = fit.restore(self.editor.decode(latent), how, picture)[0].float().cpu()
         return edited, {"seconds": clock() - started, "sampling": sampled - began, "passes": engine.counted.made}
@@ -246,7 +246,7 @@ def main() -> None:
         out[part] = {name: figures(chosen, name) for name in presets} if chosen else None
     out["beside_authors"] = {name: beside_authors(rows, name) for name in presets} if any(row["way"] == AUTHORS for row in rows) else None
     path = EMBEDDED if given.model == "embedded" else Path(given.model)
-    print(json.dumps(out | {"model": path.name, "text_scale": bench.scales[0], "image_scale": bench.scales[1]}))
+    print(json.dumps(out | {"model": path.name, "text_scale": bench.text_scale, "image_scale": bench.image_scale}))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from launcher.client import RunError
 from launcher.convert import fill, to_api
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
-WORKFLOWS = [*sorted(FOLDER.glob("edit_*.json")), FOLDER / "drawn_mask.json"]
+WORKFLOWS = [*sorted(FOLDER.glob("edit_*.json")), FOLDER / "drawn_mask.json", FOLDER / "fast_edit.json"]
 
 
 def pixels(data):
