@@ -19,8 +19,8 @@ METHOD, MULTIPLE = METHODS[0], MULTIPLES[0]
 LARGEST = 8192
 """No side of a fitted picture may be longer, in pixels."""
 
-SEAM = 8.0
-"""How wide the soft edge inside a hard-edged mask is, in pixels of the edit: a cell of the latent."""
+SEAM = 4.0
+"""How wide the soft edge inside a hard-edged mask is, in pixels of the edit: half a cell of the latent; more shows as a halo."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels; may be fractional."""
