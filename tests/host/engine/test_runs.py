@@ -40,7 +40,7 @@ def test_batch_of_three_equals_three_singles(graph, sampler):
     batch, pictures = graph(images, sampler=sampler)
     for row in range(3):
         latent, picture = graph(images[row : row + 1], sampler=sampler)
-        torch.testing.assert_close(batch[row : row + 1] * 0.18215, latent * 0.18215, atol=1e-4, rtol=1e-5)  # rounding of latents as large as 40
+        torch.testing.assert_close(batch[row : row + 1] * 0.18215, latent * 0.18215, atol=1e-4, rtol=1e-5)  # latents reach 40
         torch.testing.assert_close(pictures[row : row + 1], picture, atol=1 / 255, rtol=0)
 
 
