@@ -57,7 +57,7 @@ class Spatial(Part):
         return Scales(multiplied(scales.text, self.text, step.x), multiplied(scales.image, self.image, step.x))
 
 
-MASKED_FROM = 0.65
+MASKED_FROM = 0.85
 """The progress of a run, 0 to 1, from which on the latent outside a drawn mask is the picture's own."""
 
 

@@ -1,7 +1,7 @@
 """A drawn mask inside the host's sampling: the latent outside it is led to the picture's own late, not from the first step on.
 
 A network that sees from the start that nothing changes around the mask takes that for its answer, and changes little inside. Left free for
-the first part of the run it edits the whole picture, which is what it has learnt, and joins the part inside to the picture afterwards.
+most of the run it edits the whole picture, which is what it has learnt, and joins the part inside to the picture afterwards.
 """
 
 from typing import Any
@@ -18,9 +18,10 @@ OPTION = "denoise_mask_function"
 
 
 def late(sigma: Tensor, denoise_mask: Tensor, extra_options: dict[str, Any]) -> Tensor:
-    """The host's call: the mask of a step at noise level ``sigma``, all ones up to the progress `MASKED_FROM`."""
-    sampling = extra_options["model"].inner_model.model_sampling
-    early = families.progress_of(sampling, float(sigma.flatten()[0])) < MASKED_FROM
+    """The host's call: the mask of a step at noise level ``sigma``, all ones up to the progress `MASKED_FROM` or the last step."""
+    sampling, level = extra_options["model"].inner_model.model_sampling, float(sigma.flatten()[0])
+    last = level <= float(extra_options["sigmas"][-2:][0])
+    early = not last and families.progress_of(sampling, level) < MASKED_FROM
     return torch.ones_like(denoise_mask) if early else denoise_mask
 
 
