@@ -131,6 +131,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
     add("--auto-scales", action="store_true", help="pick both scales for each picture, from a quick sweep around those given here")
     add("--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced: half the time; fast: a quarter, in 12 steps")
+    add("--mask", default="", metavar="MASK", help="a picture of the same size, white where the picture may change, black where it stays")
     add("--isolate", type=float, default=0.0, metavar="S", help="keep the edit where it belongs: 0 (off, default) to 1 (strict)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
@@ -185,7 +186,7 @@ def run_sdedit(options: argparse.Namespace) -> int:
 
 def run_edit(options: argparse.Namespace) -> int:
     """`edit`: one picture from the options, or every line of a file of jobs. Raises ValueError for a mistake in the command."""
-    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "isolate", "size", "sampler", "auto_scales")
+    names = ("negative", "steps", "seed", "text_scale", "image_scale", "speed", "isolate", "mask", "size", "sampler", "auto_scales")
     defaults = {name: getattr(options, name) for name in names}
     if options.jobs:
         if options.image or options.instruction is not None or options.out:
@@ -230,7 +231,8 @@ def _edit(editor: "Editor", job: Job) -> None:
 
     def make(show: Callable[[int, int, object], None]) -> "Tensor":
         settings = job.settings() | (_picked(editor, picture, job, show) if job.auto_scales and job.instruction.strip() else {})
-        return editor.edit(picture, job.instruction, on_step=show, **settings)
+        mask = open_picture(Path(job.mask)).mean(-1) if job.mask else None
+        return editor.edit(picture, job.instruction, on_step=show, mask=mask, **settings)
 
     _made(job.out, make)
 

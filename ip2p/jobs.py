@@ -19,6 +19,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # a whole number will do for a scale; tr
     "image_scale": (int, float),
     "speed": (str,),
     "isolate": (int, float),
+    "mask": (str,),
     "size": (int,),
     "sampler": (str,),
 }
@@ -39,14 +40,16 @@ class Job:
     image_scale: float | None = None
     speed: str = "exact"
     isolate: float = 0.0
+    mask: str = ""
     size: int = 0
     sampler: str = "euler_ancestral"
     auto_scales: bool = False
     where: str = ""
 
     def settings(self) -> dict[str, Any]:
-        """The keyword arguments of `Editor.edit` besides picture and instruction."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in (*REQUIRED, "auto_scales", "where")}
+        """The keyword arguments of `Editor.edit` besides picture, instruction and mask."""
+        others = (*REQUIRED, "mask", "auto_scales", "where")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
 
     def prepare(self) -> None:
         """Fail early, before a model is loaded: the picture exists, and the output has a known ending and a folder, made if need be."""
@@ -55,6 +58,8 @@ class Job:
         picture_format(self.out)
         if not self.image.is_file():
             raise ValueError(f"There is no picture at {self.image}: check the name.")
+        if self.mask and not Path(self.mask).is_file():
+            raise ValueError(f"There is no mask at {self.mask}: check the name.")
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -100,6 +100,8 @@ def test_an_empty_instruction_writes_the_input(folder):
         (("--size", "7"), "The size is 7 pixels; use 64 to 4096"),
         (("--seed", "-3"), "The seed is -3"),
         (("--device", "tpu"), "The device 'tpu' is not there"),
+        (("--mask", "no.png"), "There is no mask at no.png"),
+        (("--mask", "tiny.safetensors"), "tiny.safetensors is not a readable picture"),
         (("--out", "out.txt"), "out.txt has no ending of a picture format"),
         (("--image", "no.png"), "There is no picture at no.png"),
         (("--image", "tiny.safetensors"), "tiny.safetensors is not a readable picture"),
@@ -161,6 +163,29 @@ def test_jobs_of_which_one_fails_write_the_others(folder, capsys):
     assert "jobs.jsonl, line 4: The text scale is -1" in said.err
     assert "jobs.jsonl, line 6: is not JSON" in said.err
     assert "jobs.jsonl, line 7: has the unknown name 'colour'" in said.err
+
+
+def test_outside_a_mask_every_pixel_stays(folder):
+    mask = np.zeros((70, 90), np.uint8)
+    mask[:, 50:] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    assert run(folder, *EDIT, "--out", "masked.png", "--mask", "mask.png") == 0
+    (folder / "masked.jsonl").write_text(
+        json.dumps({"image": "photo.png", "instruction": "make it night", "out": "job.png", "mask": "mask.png"})
+    )
+    assert run(folder, "edit", "--model", "tiny.safetensors", "--jobs", "masked.jsonl") == 0
+    before, after, job = (np.asarray(Image.open(folder / name).convert("RGB")) for name in ("photo.png", "masked.png", "job.png"))
+    assert np.array_equal(after[:, :45], before[:, :45])
+    assert (after[:, 60:] != before[:, 60:]).any()
+    assert np.array_equal(job, after)
+
+
+def test_isolating_and_speed_are_passed_on(folder):
+    names = []
+    for number, extra in enumerate([(), ("--speed", "fast", "--steps", "6"), ("--steps", "6"), ("--steps", "6", "--isolate", "0.5")]):
+        assert run(folder, *EDIT, "--out", f"way{number}.png", *extra) == 0
+        names.append((folder / f"way{number}.png").read_bytes())
+    assert len(set(names)) >= 3
 
 
 def test_a_job_equals_the_single_command(folder):
