@@ -90,6 +90,7 @@ class Place:
         scale = far.amax().clamp(min=reach + FEATHER) if reach < float("inf") else far.amax().clamp(min=1)
         away = far.new_ones(len(far), how.height, how.width, 3)
         near = edge(fit.restore((far / scale).movedim(1, -1), how, away)[..., 0] * scale, reach)
+        near = torch.where(near < 1 / 255, torch.zeros_like(near), near)  # where a saved mask shows 0, nothing changes
         return torch.where(self.local.view(-1, 1, 1), near, torch.ones_like(near))
 
     def told(self) -> list[str]:

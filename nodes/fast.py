@@ -58,7 +58,8 @@ class IP2PFast(io.ComfyNode):
                     default=100.0,
                     min=0.0,
                     max=100.0,
-                    step=1.0,
+                    step=0.05,
+                    round=0.01,
                     tooltip="Only for custom: after this percentage of sampling nothing is computed again, what is held stays. 100: to the "
                     "end.",
                 ),

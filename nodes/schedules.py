@@ -24,7 +24,7 @@ def _scale(name: str, default: float, tooltip: str) -> io.Float.Input:
 
 
 def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=tooltip)
+    return io.Float.Input(name, default=default, min=0.0, max=100.0, step=0.05, round=0.01, tooltip=tooltip)
 
 
 class IP2PScaleCurve(io.ComfyNode):
@@ -199,7 +199,7 @@ class IP2PProject(io.ComfyNode):
                     default=0.0,
                     min=0.0,
                     max=1000.0,
-                    step=0.1,
+                    step=0.05,
                     round=0.01,
                     tooltip="No step's pull may be larger than this. 0: no limit. The paper takes 2.5 to 15 at 512 pixels; larger pictures "
                     "need more.",

@@ -8,16 +8,21 @@ import urllib.error
 import pytest
 
 NODES = [
+    "IP2PAutoScales",
+    "IP2PChain",
     "IP2PCompare",
     "IP2PDistilGuidance",
     "IP2PDreamBooth",
     "IP2PEdit",
     "IP2PEvaluate",
     "IP2PExportEditor",
+    "IP2PFast",
     "IP2PFitImage",
+    "IP2PFrames",
     "IP2PGuidance",
     "IP2PGuider",
     "IP2PInstruction",
+    "IP2PIsolate",
     "IP2PJudge",
     "IP2PLoadEditorLora",
     "IP2PLoadModel",
@@ -25,12 +30,21 @@ NODES = [
     "IP2PMeasures",
     "IP2PMergeEditor",
     "IP2POnePass",
+    "IP2PProject",
+    "IP2PRelevance",
+    "IP2PReport",
+    "IP2PRescale",
     "IP2PRestoreImage",
     "IP2PSDEdit",
+    "IP2PScaleCurve",
     "IP2PScene",
+    "IP2PScheduleScales",
+    "IP2PSpatial",
+    "IP2PSweep",
     "IP2PTrain",
     "IP2PTrainingCurves",
     "IP2PTrainingData",
+    "IP2PVariations",
 ]
 KINDS_WITH_VALUES = ("INT", "FLOAT", "COMBO", "BOOLEAN")
 
