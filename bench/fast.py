@@ -136,11 +136,12 @@ def clock() -> float:
 
 def measure(bench: Bench, given: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each edit and way; those in the file of rows are taken from there."""
-    rows = stored(given.rows)
+    rows, wanted = stored(given.rows), []
     for number, (part, example) in enumerate(examples(given)):
         ways = dict(bench.ways)
         if number % 8 == 0 and given.authors > number // 8:
             ways[AUTHORS] = (PRESETS[AUTHORS].steps, PRESETS[AUTHORS].refresh)
+        wanted += [(example.id, name) for name in ways]
         missing = [name for name in ways if (example.id, name) not in rows]
         if not missing:
             continue
@@ -153,7 +154,7 @@ def measure(bench: Bench, given: argparse.Namespace) -> list[dict[str, Any]]:
             rows[example.id, name] = {"part": part, **found}
             store(given.rows, rows[example.id, name])
         print(f"{number + 1} edits", flush=True)
-    return list(rows.values())
+    return [rows[key] for key in wanted]
 
 
 def stored(place: Path | None) -> dict[tuple[str, str], dict[str, Any]]:

@@ -5,7 +5,7 @@ again would lose a little of the picture each time. But it cuts off what strong 
 for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from .edit import Editor
 from .engine import Engine
 from .latent_model import check
 from .presets import find
-from .sampling import OnStep
+from .sampling import OnStep, counted
 from .stages import BETWEEN, Stage, check_between, scales_of, seed_of
 
 
@@ -50,12 +50,8 @@ def chain(
         check(steps, seed_of(stages, number, seed), text, picture, size or editor.size, sampler)
         latent = editor.encode(fit.apply((original, *found)[-1], how)) if latent is None else latent
         told = editor.told(stage.instruction, negative, latent)
-        counted = _counted(on_step, number * steps, len(stages) * steps)
-        sampled = editor.sample(told, steps, seed_of(stages, number, seed), text, picture, sampler, counted, Engine((find(speed).refresh,)))
+        show = counted(on_step, number * steps, len(stages) * steps)
+        sampled = editor.sample(told, steps, seed_of(stages, number, seed), text, picture, sampler, show, Engine((find(speed).refresh,)))
         found.append(fit.restore(editor.decode(sampled).to(original), how, original))
         latent = editor.as_picture(sampled) if between == "latent" else None
     return found
-
-
-def _counted(on_step: OnStep | None, before: int, total: int) -> Callable[[int, int, Tensor], None] | None:
-    return None if on_step is None else lambda done, _, latent: on_step(before + done, total, latent)

@@ -81,6 +81,18 @@ def _parser(command: str) -> argparse.ArgumentParser:
             from .series_cli import add_arguments as add_series
 
             add_series(name, series)
+    _making(commands, command)
+    for name, told in MEASURING.items():
+        measuring = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        if command == name:
+            from .evaluation.cli import add_arguments as add_measuring
+
+            add_measuring(name, measuring)
+    return parser
+
+
+def _making(commands: Any, command: str) -> None:
+    """The commands that make models of others, or of nothing."""
     small = commands.add_parser("small", help="make a small editor (the embedded one) or the world's CLIP from nothing")
     if command == "small":
         from .small.cli import add_arguments, run
@@ -103,13 +115,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
         from .training.dreambooth_cli import add_arguments as add_dreambooth
 
         add_dreambooth(dreambooth)
-    for name, told in MEASURING.items():
-        measuring = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-        if command == name:
-            from .evaluation.cli import add_arguments as add_measuring
-
-            add_measuring(name, measuring)
-    return parser
 
 
 def _edit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +135,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text-scale", type=float, metavar="S", help="how strongly to follow the instruction (default: the model's own, or 7.5)")
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
     add("--auto-scales", action="store_true", help="pick both scales for each picture, from a quick sweep around those given here")
-    add("--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced: half the time; fast: a quarter, in 12 steps")
+    add("--speed", default="exact", choices=("exact", "balanced", "fast"), help="balanced: half the passes; fast: a quarter, in 12 steps")
     add("--mask", default="", metavar="MASK", help="a picture of the same size, white where the picture may change, black where it stays")
     add("--isolate", type=float, default=0.0, metavar="S", help="keep the edit where it belongs: 0 (off, default) to 1 (strict)")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")

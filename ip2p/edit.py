@@ -116,7 +116,7 @@ class Editor(LatentModel):
         self, steps: int | None, text_scale: float | None, image_scale: float | None, speed: str = "exact"
     ) -> tuple[int, float, float]:
         """The steps and the two scales, with what is None as the speed or the model's file has it (30, 7.5 and 1.5 where it says none)."""
-        preset = presets.find(speed, presets.SPEEDS)
+        preset = presets.find(speed)
         steps = preset.steps if steps is None and speed != "exact" else steps
         return (
             int(self.default("steps", STEPS) if steps is None else steps),

@@ -1,6 +1,5 @@
 """Named ways to sample: how many steps, how many of the three passes, and the scales where they are not a matter of taste."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .refresh import Refresh
@@ -32,8 +31,8 @@ class Preset:
 
 PRESETS = {
     "exact": Preset(30, Refresh(), "all three passes in every step"),
-    "balanced": Preset(30, Refresh(image_every=8, text_every=4), "the same picture but for small details, in half the time"),
-    "fast": Preset(12, Refresh(image_every=4, text_every=2), "a little rougher, in a quarter of the time"),
+    "balanced": Preset(30, Refresh(image_every=8, text_every=4), "the same picture but for small details, with half the passes"),
+    "fast": Preset(12, Refresh(image_every=4, text_every=2), "a little rougher, with a quarter of the passes"),
     "few-step LoRA": Preset(
         6,
         Refresh(),
@@ -49,8 +48,8 @@ SPEEDS = ("exact", "balanced", "fast")
 """The presets that only say how many passes are made, whatever the model and the number of steps."""
 
 
-def find(name: str, among: Sequence[str] = tuple(PRESETS)) -> Preset:
-    """A preset by its name. Raises ValueError, in a sentence, for one that is not ``among`` the names to choose from."""
-    if name not in among:
-        raise ValueError(f"The speed {name!r} is unknown; use {', '.join(among)}.")
-    return PRESETS[name]
+def find(speed: str) -> Preset:
+    """The preset of one of `SPEEDS`. Raises ValueError, in a sentence, for another name."""
+    if speed not in SPEEDS:
+        raise ValueError(f"The speed {speed!r} is unknown; use {', '.join(SPEEDS)}.")
+    return PRESETS[speed]

@@ -18,7 +18,7 @@ from .guidance import Passes, Predictions
 @dataclass
 class Refresh(Part):
     """``image_every``, ``text_every``: steps between refreshes, 1 is exact. ``until``: the progress (0 to 1) from which on nothing is
-    refreshed any more. ``full``: steps at the start that are computed in full.
+    refreshed any more.
 
     Raises ValueError, in a sentence, for numbers out of their range.
     """
@@ -26,7 +26,6 @@ class Refresh(Part):
     image_every: int = 1
     text_every: int = 1
     until: float = 1.0
-    full: int = 1
     order = 50
     _held: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
     _key: Hashable = field(default=None, repr=False)
@@ -56,7 +55,7 @@ class Refresh(Part):
             self._count, self._held = 0, {}
         self._key, self._sigma = key, step.sigma
         count, self._count = self._count, self._count + 1
-        if count < self.full or not self._held:
+        if not self._held:  # the first step, and every one of exact settings
             return passes
         late = step.progress >= self.until
         null = passes.null and not late and count % (self.image_every if passes.image else self.text_every) == 0

@@ -127,6 +127,11 @@ def noise_stream(shape: tuple[int, ...], seed: int | Sequence[int]) -> Callable[
     return lambda: torch.cat([stream() for stream in streams])
 
 
+def counted(on_step: OnStep | None, before: int, total: int) -> OnStep | None:
+    """``on_step`` for one of several runs, after ``before`` steps of ``total``."""
+    return None if on_step is None else lambda done, _, latent: on_step(before + done, total, latent)
+
+
 @torch.no_grad()
 def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, on_step: OnStep | None = None) -> Tensor:
     """Euler's method on the probability-flow ODE (Karras et al. 2022, algorithm 1 without churn). Returns the latent at sigma 0."""

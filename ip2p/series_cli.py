@@ -41,7 +41,7 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the first seed; each further edit takes the next (default 0)")
     add("--text-scale", type=float, metavar="S", help="how strongly to follow the instruction (default: the model's own, or 7.5)")
     add("--image-scale", type=float, metavar="S", help="how strongly to keep to the picture (default: the model's own, or 1.5)")
-    add("--speed", default="exact", choices=SPEEDS, help="balanced: half the time; fast: a quarter, in 12 steps")
+    add("--speed", default="exact", choices=SPEEDS, help="balanced: half the passes; fast: a quarter, in 12 steps")
     add("--size", type=int, default=0, metavar="PX", help="long side while editing (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
     add("--model", default="embedded", metavar="PATH", help="a checkpoint, a diffusers folder, or `embedded` (default)")

@@ -16,6 +16,7 @@ from torch import Tensor
 from . import fit, isolate, one_pass
 from .engine import Counted, Engine, Part, Step
 from .guidance import Scale, Scales, needed
+from .sampling import counted
 
 if TYPE_CHECKING:
     from .edit import Editor
@@ -149,20 +150,14 @@ def sweep(
     how = fit.plan(original.shape[2], original.shape[1], size or editor.size)
     told = editor.told(instruction, negative, editor.encode(fit.apply(original, how)))
     most = 1 if one_pass.is_adapted(editor.unet) else rows or max(1, BATCH_PIXELS // (how.target_width * how.target_height))
-    groups = list(scales.batches(most))
-    out, done, pictures = Sweep(scales, original), 0, []
+    groups, pictures = list(scales.batches(most)), list[Tensor]()
+    out = Sweep(scales, original)
     for cells in groups:
         engine = Engine([Cells(tuple(scales.pairs[cell] for cell in cells)), *parts])
-
-        def show(step: int, total: int, latent: Tensor, before: int = done) -> None:
-            if on_step:
-                on_step(before + step, total * len(groups), latent)
-
-        several = told._replace(image=told.image.expand(len(cells), -1, -1, -1))
-        latent = editor.sample(several, steps, seed, 1.0, 1.0, sampler, show, engine)
+        show = counted(on_step, len(pictures) * steps, len(groups) * steps)
+        latent = editor.sample(told._replace(image=told.image.expand(len(cells), -1, -1, -1)), steps, seed, 1.0, 1.0, sampler, show, engine)
         decoded = torch.cat([editor.decode(one[None]).to(original) for one in latent])
         pictures.append(isolate.restored(engine, decoded, how, original)[0])
         out.add(cells, engine)
-        done += steps
     out.pictures = merged(groups, pictures)
     return out

@@ -83,7 +83,7 @@ def swept(editor: "Editor", picture: "Tensor", scales: Any, options: argparse.Na
 
         names = ("negative", "steps", "seed", "size", "sampler", "rows")
         told = {name: getattr(options, name) for name in names}
-        refresh = presets.find(options.speed, presets.SPEEDS).refresh
+        refresh = presets.find(options.speed).refresh
         return sweep(editor, picture, options.instruction, scales, on_step=show, parts=(refresh,), **told)
 
 

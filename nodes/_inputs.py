@@ -96,7 +96,7 @@ def speed() -> io.Combo.Input:
         options=list(SPEEDS),
         default=SPEEDS[0],
         optional=True,
-        tooltip="exact computes everything in every step; balanced holds what changes slowly and takes half the time; fast holds a little "
+        tooltip="exact computes everything in every step; balanced holds what changes slowly in half the passes; fast holds a little "
         "less, and is meant for 12 steps: set them too.",
     )
 

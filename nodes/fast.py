@@ -14,6 +14,36 @@ def told() -> str:
     return "; ".join(f"{name}: {preset.about} ({preset.steps} steps, {preset.passes} passes)" for name, preset in PRESETS.items())
 
 
+def _numbers() -> list[io.Input]:
+    """What the preset `custom` asks for."""
+    return [
+        io.Int.Input("steps", default=30, min=1, max=1000, tooltip="Only for custom: sampling steps."),
+        io.Int.Input(
+            "image_every",
+            default=8,
+            min=1,
+            max=1000,
+            tooltip="Only for custom: every so many steps the pull towards the picture is computed again: 4 to 8; 1 is exact.",
+        ),
+        io.Int.Input(
+            "text_every",
+            default=4,
+            min=1,
+            max=1000,
+            tooltip="Only for custom: every so many steps the pull towards the instruction is computed again: 2 to 4; 1 is exact.",
+        ),
+        io.Float.Input(
+            "until",
+            default=100.0,
+            min=0.0,
+            max=100.0,
+            step=0.05,
+            round=0.01,
+            tooltip="Only for custom: after this percentage of sampling nothing is computed again, what is held stays. 100: to the end.",
+        ),
+    ]
+
+
 class IP2PFast(io.ComfyNode):
     """Leave out passes that change little."""
 
@@ -38,31 +68,7 @@ class IP2PFast(io.ComfyNode):
                     )
                     + "; custom: as set below.",
                 ),
-                io.Int.Input("steps", default=30, min=1, max=1000, tooltip="Only for custom: sampling steps."),
-                io.Int.Input(
-                    "image_every",
-                    default=8,
-                    min=1,
-                    max=1000,
-                    tooltip="Only for custom: every so many steps the pull towards the picture is computed again: 4 to 8; 1 is exact.",
-                ),
-                io.Int.Input(
-                    "text_every",
-                    default=4,
-                    min=1,
-                    max=1000,
-                    tooltip="Only for custom: every so many steps the pull towards the instruction is computed again: 2 to 4; 1 is exact.",
-                ),
-                io.Float.Input(
-                    "until",
-                    default=100.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.05,
-                    round=0.01,
-                    tooltip="Only for custom: after this percentage of sampling nothing is computed again, what is held stays. 100: to the "
-                    "end.",
-                ),
+                *_numbers(),
             ],
             outputs=[
                 io.Model.Output("fast", display_name="model", tooltip="The same editor, faster. The weights are untouched."),

@@ -165,6 +165,31 @@ class IP2PRescale(io.ComfyNode):
         return io.NodeOutput(rescaled(model, strength))
 
 
+def _limits() -> list[io.Input]:
+    """How far projected guidance may push."""
+    return [
+        io.Float.Input(
+            "threshold",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.05,
+            round=0.01,
+            tooltip="No step's pull may be larger than this. 0: no limit. The paper takes 2.5 to 15 at 512 pixels; larger pictures "
+            "need more.",
+        ),
+        io.Float.Input(
+            "momentum",
+            default=0.0,
+            min=-0.95,
+            max=0.95,
+            step=0.01,
+            round=0.001,
+            tooltip="Negative: each step takes back some of what the steps before pushed; the paper takes -0.5. 0: off.",
+        ),
+    ]
+
+
 class IP2PProject(io.ComfyNode):
     """Adaptive projected guidance, term by term."""
 
@@ -194,25 +219,7 @@ class IP2PProject(io.ComfyNode):
                     round=0.001,
                     tooltip="How much of the contrast-raising part stays. 0: none, as in the paper. 1: all, which is ordinary guidance.",
                 ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.05,
-                    round=0.01,
-                    tooltip="No step's pull may be larger than this. 0: no limit. The paper takes 2.5 to 15 at 512 pixels; larger pictures "
-                    "need more.",
-                ),
-                io.Float.Input(
-                    "momentum",
-                    default=0.0,
-                    min=-0.95,
-                    max=0.95,
-                    step=0.01,
-                    round=0.001,
-                    tooltip="Negative: each step takes back some of what the steps before pushed; the paper takes -0.5. 0: off.",
-                ),
+                *_limits(),
             ],
             outputs=[_patched()],
         )

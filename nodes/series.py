@@ -75,6 +75,34 @@ class IP2PVariations(io.ComfyNode):
         return io.NodeOutput(*made)
 
 
+def _stages() -> list[io.Input]:
+    """What a stage hands on, and how the stages are shown."""
+    return [
+        io.Combo.Input(
+            "between",
+            options=list(BETWEEN),
+            default=BETWEEN[0],
+            tooltip="What a stage hands on: its latent, which loses nothing, or its picture, encoded again, which keeps colours in "
+            "range where strong edits pile up.",
+        ),
+        io.Combo.Input(
+            "animation",
+            options=list(ANIMATIONS),
+            default=ANIMATIONS[0],
+            tooltip="The stages as an animated picture (WebP): shown on the node, saved to the output folder as well, or none.",
+        ),
+        io.Float.Input(
+            "seconds",
+            default=1.0,
+            min=0.05,
+            max=60.0,
+            step=0.05,
+            round=0.01,
+            tooltip="How long the animated picture shows each stage.",
+        ),
+    ]
+
+
 class IP2PChain(io.ComfyNode):
     """Instructions one after another."""
 
@@ -102,28 +130,7 @@ class IP2PChain(io.ComfyNode):
                 ),
                 *sampling(text_scale(), image_scale()),
                 negative(),
-                io.Combo.Input(
-                    "between",
-                    options=list(BETWEEN),
-                    default=BETWEEN[0],
-                    tooltip="What a stage hands on: its latent, which loses nothing, or its picture, encoded again, which keeps colours in "
-                    "range where strong edits pile up.",
-                ),
-                io.Combo.Input(
-                    "animation",
-                    options=list(ANIMATIONS),
-                    default=ANIMATIONS[0],
-                    tooltip="The stages as an animated picture (WebP): shown on the node, saved to the output folder as well, or none.",
-                ),
-                io.Float.Input(
-                    "seconds",
-                    default=1.0,
-                    min=0.05,
-                    max=60.0,
-                    step=0.05,
-                    round=0.01,
-                    tooltip="How long the animated picture shows each stage.",
-                ),
+                *_stages(),
                 speed(),
                 isolate(),
                 mask("Pixels where it is 0 stay exactly as they were."),

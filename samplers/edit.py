@@ -72,7 +72,7 @@ def edit(
 def equipped(model: ModelPatcher, speed: str = "exact", isolate: float = 0.0) -> ModelPatcher:
     """``model`` with the parts that a speed and an isolation ask for; as it is where they ask for none."""
     if speed != "exact":
-        model = guidance.with_part(model, fast.PART, presets.find(speed, presets.SPEEDS).refresh)
+        model = guidance.with_part(model, fast.PART, presets.find(speed).refresh)
     return isolating.isolating(model, isolate) if isolate else model
 
 

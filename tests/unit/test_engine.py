@@ -43,7 +43,7 @@ def run(parts=(), text_scale=7.5, image_scale=1.5, batch=1, steps=STEPS, network
 
 
 @pytest.mark.parametrize("scales", [(7.5, 1.5), (1.0, 1.5), (2.0, 2.0), (3.0, 1.0), (1.0, 1.0), (0.0, 1.2), (0.0, 0.0)])
-@pytest.mark.parametrize("parts", [(), (Part(),), (Refresh(),), (Refresh(1, 1, 1.0, 1), Part())])
+@pytest.mark.parametrize("parts", [(), (Part(),), (Refresh(),), (Refresh(1, 1, 1.0), Part())])
 def test_neutral_parts_are_equation_3_to_the_bit(scales, parts):
     network, told = Network(), conditions()
 
@@ -228,7 +228,7 @@ def test_impossible_refreshes(settings):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_count_what_a_run_takes(name):
-    preset = find(name)
+    preset = PRESETS[name]
     _, engine, _ = run((preset.refresh,), steps=preset.steps)
     assert engine.counted.made == preset.passes
 
@@ -236,4 +236,4 @@ def test_presets_count_what_a_run_takes(name):
 def test_speeds():
     assert [PRESETS[name].passes for name in SPEEDS] == [90, 42, 21]
     with pytest.raises(ValueError, match="use exact, balanced, fast"):
-        find("authors", SPEEDS)
+        find("authors")
