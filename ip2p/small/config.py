@@ -125,6 +125,33 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Captioned:
+    """Scenes for a text-to-image network: ``files`` of ``scenes`` each, ``size`` pixels a side."""
+
+    files: int = 60
+    scenes: int = 500
+    size: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A text-to-image network of the world. ``editor``: the file whose autoencoder and word embeddings it shares. ``widths``, ``blocks``,
+    ``attention``, ``heads`` and ``snr`` as of the denoiser; ``size``, ``steps`` and ``text_scale`` are how it is sampled."""
+
+    editor: str = ""
+    widths: tuple[int, ...] = (64, 64, 96)
+    blocks: int = 1
+    attention: tuple[int, ...] = (0, 1, 2)
+    heads: int = 4
+    snr: float = 5.0
+    size: int = 128
+    steps: int = 30
+    text_scale: float = 5.0
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
 class Export:
     """Sampling settings that the released file carries."""
 
@@ -146,6 +173,8 @@ class Config:
     unet: Unet = field(default_factory=Unet)
     export: Export = field(default_factory=Export)
     clip: Clip = field(default_factory=Clip)
+    captioned: Captioned = field(default_factory=Captioned)
+    painter: Painter = field(default_factory=Painter)
 
 
 def load(path: Path | str) -> Config:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..checkpoint import EMBEDDED, read
 from ..data.photo_files import DataError, Photo, training_photos
 from ..training.checkpoints import load_average
 from ..training.schedule import Schedule
@@ -131,6 +132,26 @@ def train_clip(run: Run) -> None:
     world_clip.save(module, run.out / "world_clip")
 
 
+def write_captioned(run: Run) -> None:
+    from . import captioned
+
+    whole = autoencoder.build(run.config.autoencoder, run.config.painter.editor or str(EMBEDDED))
+    captioned.write(autoencoder.Encoder(whole).eval().requires_grad_(False), run.config.captioned, run.out / "captioned")
+
+
+def train_painter(run: Run) -> None:
+    from . import captioned, painter
+
+    config = run.config.painter
+    torch.manual_seed(config.schedule.seed)
+    network = painter.Network(config, read(config.editor or EMBEDDED))
+    _fit(run, "painter", network, painter.PainterLoss(network, captioned.read(run.out / "captioned"), config), config.schedule)
+    load_average(run.out / "painter", network)
+    path = run.out / "painter.safetensors"
+    painter.write(path, network, config)
+    log.info("wrote %s, %.1f MB", path, path.stat().st_size / 1e6)
+
+
 STAGES: dict[str, Callable[[Run], None]] = {
     "encoder": train_encoder,
     "decoder": train_decoder,
@@ -140,9 +161,11 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "unet": train_unet,
     "export": write_file,
     "clip": train_clip,
+    "captioned": write_captioned,
+    "painter": train_painter,
 }
 EDITOR = ("encoder", "decoder", "text", "latents", "scenes", "unet", "export")
-"""The stages of an editor, in order; the world's CLIP is made by itself."""
+"""The stages of an editor, in order; the world's CLIP and its text-to-image network are made by themselves."""
 
 
 def _fit(run: Run, name: str, module: torch.nn.Module, loss: Loss, schedule: Schedule) -> None:

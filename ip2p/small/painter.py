@@ -1,0 +1,81 @@
+"""The painter stage: a small text-to-image network of the world, with the editor's autoencoder and word embeddings.
+
+Its text transformer starts from the editor's and is trained with the UNet; the word embeddings stay, so that the file needn't hold them.
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from .. import checkpoint, networks
+from ..checkpoint import Checkpoint
+from ..keys import unet_to_ldm
+from ..layout import TEXT, UNET
+from ..text_keys import clip_to_ldm
+from ..training import objective
+from ..training.chance import Randomness
+from ..training.cpu import quicken
+from ..training.objective import Batch, Draws
+from .captioned import Drawn, caption
+from .config import Painter
+from .text import tokens_of
+
+TOKENS = "embeddings.token_embedding.weight"
+EMPTY = 0.1
+"""Share of steps' samples whose caption is empty (Ho and Salimans 2022)."""
+
+
+class Network(nn.Module):
+    """UNet and text transformer, trained as one."""
+
+    def __init__(self, config: Painter, editor: Checkpoint) -> None:
+        super().__init__()
+        encoder = networks.build_text_encoders(editor)[0]
+        assert isinstance(encoder, CLIPTextModel)
+        self.text = encoder.requires_grad_(True)
+        self.text.get_input_embeddings().requires_grad_(False)
+        attentive = [level in config.attention for level in range(len(config.widths))]
+        unet = UNet2DConditionModel(
+            in_channels=4,
+            out_channels=4,
+            down_block_types=tuple("CrossAttnDownBlock2D" if has else "DownBlock2D" for has in attentive),
+            up_block_types=tuple("CrossAttnUpBlock2D" if has else "UpBlock2D" for has in reversed(attentive)),
+            block_out_channels=config.widths,
+            layers_per_block=config.blocks,
+            attention_head_dim=config.heads,  # this argument is the number of heads
+            cross_attention_dim=encoder.config.hidden_size,
+        )
+        self.unet = quicken(unet.to(memory_format=torch.channels_last))
+
+
+class PainterLoss:
+    """The noise-prediction objective on whole scenes under captions worded anew."""
+
+    def __init__(self, network: Network, drawn: Drawn, config: Painter) -> None:
+        self.network, self.drawn, self.config = network, drawn, config
+
+    def __call__(self, chance: Randomness) -> Tensor:
+        chosen = chance.numpy.integers(len(self.drawn.scenes), size=self.config.schedule.batch)
+        captions = ["" if chance.numpy.random() < EMPTY else caption(self.drawn.scenes[number], chance.numpy) for number in chosen.tolist()]
+        latent = self.drawn.latent[torch.from_numpy(chosen)].float()
+        text = self.network.text(tokens_of(captions)).last_hidden_state
+        nothing, draws = torch.zeros_like(latent), Draws.of(latent.shape, chance.torch)
+        draws = Draws(draws.t, draws.noise, draws.posterior, torch.ones_like(draws.r))  # captions are dropped above
+        return objective.losses(self._predict, Batch(latent, nothing, nothing, text, text[:1], draws), self.config.snr).mean()
+
+    def _predict(self, noisy: Tensor, t: Tensor, text: Tensor, image: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.network.unet(noisy.contiguous(memory_format=torch.channels_last), t, text).sample
+
+
+def write(path: Path, network: Network, config: Painter) -> None:
+    """Write the file that `ip2p.checkpoint.read` completes with the editor's autoencoder and word embeddings."""
+    text = {name: tensor for name, tensor in clip_to_ldm(network.text.state_dict()).items() if not name.endswith(TOKENS)}
+    groups = ((UNET, unet_to_ldm(network.unet.state_dict())), (TEXT, text))
+    state = {prefix + name: tensor.detach().half().contiguous() for prefix, group in groups for name, tensor in group.items()}
+    settings = {"num_heads": config.heads, "text_heads": network.text.config.num_attention_heads, "size": config.size}
+    sampling = {"steps": config.steps, "text_scale": config.text_scale, "rest": checkpoint.EMBEDDED.name}
+    checkpoint.write(path, state, {**settings, **sampling})
