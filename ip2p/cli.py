@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,15 @@ SERIES = {
     "variations": "one picture and one instruction under several seeds, and a sheet of them",
     "chain": "instructions one after another: a picture of each stage, a sheet and an animated picture",
 }
+FACTORY = {
+    "captions": "edit triplets (caption, instruction, edited caption) from captions: a grammar, a language model or a server",
+    "pairs": "pairs of pictures from edit triplets, with Prompt-to-Prompt, or from photos; goes on where it stopped",
+    "filter": "score pairs with CLIP, keep the best of each prompt, and write a data set",
+    "convert": "a data set in another layout, losslessly",
+    "lint": "what is wrong with a data set, and how to repair it",
+}
+OPTIONS = {"captions": "captions", "pairs": "pairs", "filter": "pairs", "convert": "data", "lint": "data"}
+"""Where the options of each are."""
 MEASURING = {
     "evaluate": "edit a data set with many settings and measure it: lines, a table and a plot",
     "compare": "one picture and several editors, or any pictures, on one sheet with numbers",
@@ -93,6 +103,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _making(commands: Any, command: str) -> None:
     """The commands that make models of others, or of nothing."""
+    for name, told in FACTORY.items():
+        making = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        if command == name:
+            import_module(f".{OPTIONS[name]}.cli", __package__).add_arguments(name, making)
     small = commands.add_parser("small", help="make a small editor (the embedded one) or the world's CLIP from nothing")
     if command == "small":
         from .small.cli import add_arguments, run
