@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .triplet import Triplet
 
@@ -21,10 +21,12 @@ Answer = list[Triplet | Refused]
 
 
 class Source(Protocol):
-    """`name` is what its triplets carry as source; `batch` how many captions it likes to be asked about together."""
+    """`name` is what its triplets carry as source; `batch` how many captions it likes to be asked about together; `settings` are JSON
+    values that decide what it says: a run goes on only under the same."""
 
     name: str
     batch: int
+    settings: dict[str, Any]
 
     def ask(self, captions: Sequence[str], count: int, seed: int) -> Iterator[Answer]:
         """`count` proposals for each caption, an answer each, in the captions' order.
