@@ -21,11 +21,13 @@ from .layout import EMA, FIRST_CONV, TURN, UNET, VAE, convert_unet, part, prefix
 __all__ = [
     "EMBEDDED",
     "FIRST_CONV",
+    "OWN",
     "UNET",
     "Checkpoint",
     "CheckpointError",
     "check_editor",
     "check_text_to_image",
+    "located",
     "prediction",
     "read",
     "unet_in_channels",
@@ -36,6 +38,9 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "models" / "embedded.safetensors"
+PAINTER = EMBEDDED.with_name("painter.safetensors")
+OWN = {"embedded": EMBEDDED, "painter": PAINTER}
+"""The pack's own models by name: an editor, and a text-to-image model of the world's scenes."""
 WEIGHTS = ("ema", "raw")
 
 
@@ -58,11 +63,17 @@ class Checkpoint:
         return part(self.state, prefix)
 
 
+def located(model: Path | str) -> Path:
+    """The place of a model: one of `OWN` by its name, or a path as it is."""
+    return OWN.get(str(model), Path(model))
+
+
 def read(path: Path | str, weights: str = "ema", editor: bool = True) -> Checkpoint:
     """A model from a file (.safetensors, .ckpt, .pt, .bin) or a diffusers folder, with its EMA or raw UNet weights.
 
     `weights` is "ema" or "raw"; a model that has one set gives that one. With `editor` the UNet must take the 8 channels of
-    InstructPix2Pix. Raises CheckpointError with one sentence that names the cause and the cure.
+    InstructPix2Pix. A file whose note `rest` names another one beside it takes what it lacks besides the UNet from there.
+    Raises CheckpointError with one sentence that names the cause and the cure.
     """
     if weights not in WEIGHTS:
         raise CheckpointError(f"Weights {weights!r} are unknown: choose ema or raw.")
@@ -75,11 +86,22 @@ def read(path: Path | str, weights: str = "ema", editor: bool = True) -> Checkpo
         tensors, metadata = read_tensors(place)
         state, taken = choose_weights(to_ldm(tensors, place.name), weights, place.name)
         settings = {name.removeprefix("ip2p."): value for name, value in metadata.items() if name.startswith("ip2p.")}
+        state = _completed(state, settings.pop("rest", ""), place)
     if editor:
         check_editor(state)
     found = Checkpoint(state, detect_family(state), taken, settings)
     log.info("%s: %s, %s", place.name, found.family, SAID[taken])
     return found
+
+
+def _completed(state: State, rest: str, place: Path) -> State:
+    """The state with what it lacks from the file `rest` beside it, so that networks can share an autoencoder and word embeddings."""
+    if not rest:
+        return state
+    other = place.with_name(Path(rest).name)
+    if not other.is_file():
+        raise CheckpointError(f"{place.name} shares parts with {other.name}, which is not beside it: put both into one folder.")
+    return {name: tensor for name, tensor in read_tensors(other)[0].items() if not name.startswith((UNET, EMA))} | state
 
 
 SAID = {"ema": "the EMA weights were taken", "raw": "the raw weights were taken", "only": "it has one set of weights"}

@@ -45,15 +45,15 @@ class LatentModel:
     def load(
         cls: type[Own], path: Path | str = "embedded", weights: str = "ema", device: str = "auto", lora: Path | str | None = None
     ) -> Own:
-        """Read a model file or diffusers folder ("embedded": the pack's own) and place it on a device ("auto", "cpu", "cuda", "mps").
+        """Read a model file or diffusers folder ("embedded" and "painter": the pack's own) and place it on a device.
 
-        ``lora`` is the file of a LoRA or delta that is added to its UNet.
+        ``lora`` is the file of a LoRA or delta that is added to its UNet; ``device`` is "auto", "cpu", "cuda" or "mps".
 
         On the CPU everything runs in float32; elsewhere the UNet and the text encoders run in float16 and the autoencoder, which
         can overflow there, in float32. Raises CheckpointError with one sentence that names the cause and the cure.
         """
         place = pick_device(device)
-        found = files.read(files.EMBEDDED if str(path) == "embedded" else path, weights, editor=False)
+        found = files.read(files.located(path), weights, editor=False)
         if lora:
             found = changes.applied(found, lora)
         cls.check_file(found.state)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..ip2p.checkpoint import EMBEDDED
+from ..ip2p.checkpoint import OWN
 from ._api import io, schema
 
 EMBEDDED_NAME = "embedded"
@@ -13,15 +13,15 @@ DIFFUSERS = "diffusers"
 
 
 def names() -> list[str]:
-    """What can be loaded: the embedded editor, then files and diffusers folders of the host, as folder/name."""
+    """What can be loaded: the pack's own models, then files and diffusers folders of the host, as folder/name."""
     files = [f"{folder}/{name}" for folder in FOLDERS for name in folder_paths.get_filename_list(folder)]
-    return [EMBEDDED_NAME, *files, *(f"{DIFFUSERS}/{name}" for name in _diffusers_folders())]
+    return [*OWN, *files, *(f"{DIFFUSERS}/{name}" for name in _diffusers_folders())]
 
 
 def locate(name: str) -> Path:
     """The path of one of :func:`names`. Raises ValueError for a name that is not there."""
-    if name == EMBEDDED_NAME:
-        return EMBEDDED
+    if name in OWN:
+        return OWN[name]
     folder, _, rest = name.partition("/")
     if folder == DIFFUSERS and rest in _diffusers_folders():
         return _diffusers_folders()[rest]
@@ -60,7 +60,8 @@ class IP2PLoadModel(io.ComfyNode):
                     "model",
                     options=names(),
                     default=EMBEDDED_NAME,
-                    tooltip="'embedded' comes with the pack and edits whole pictures at 256 pixels. Others are the files in "
+                    tooltip="'embedded' comes with the pack and edits whole pictures at 256 pixels; 'painter' comes with it too and draws "
+                    "scenes of 128 pixels from captions, to make image pairs with. Others are the files in "
                     "models/checkpoints and models/diffusion_models, and the folders in models/diffusers.",
                 ),
                 io.Combo.Input(

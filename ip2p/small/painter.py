@@ -77,5 +77,5 @@ def write(path: Path, network: Network, config: Painter) -> None:
     groups = ((UNET, unet_to_ldm(network.unet.state_dict())), (TEXT, text))
     state = {prefix + name: tensor.detach().half().contiguous() for prefix, group in groups for name, tensor in group.items()}
     settings = {"num_heads": config.heads, "text_heads": network.text.config.num_attention_heads, "size": config.size}
-    sampling = {"steps": config.steps, "text_scale": config.text_scale, "rest": checkpoint.EMBEDDED.name}
+    sampling = {"steps": config.steps, "text_scale": config.text_scale, "rest": Path(config.editor or checkpoint.EMBEDDED).name}
     checkpoint.write(path, state, {**settings, **sampling})

@@ -185,9 +185,10 @@ def fill(parameters: Parameters, saved: dict[str, Tensor], where: str) -> None:
 
 
 def load_average(folder: Path, module: nn.Module) -> nn.Module:
-    """Fill a module with the averaged parameters of a folder's newest checkpoint and freeze it. Raises ResumeError."""
+    """Fill what is trainable of a module with the averaged parameters of a folder's newest checkpoint; freeze all. Raises ResumeError."""
     state = Checkpoints(folder).load()
     if state is None:
         raise ResumeError(f"There is no checkpoint in {folder}; train that stage first.")
-    fill(list(module.named_parameters()), state["average"] or state["weights"], str(folder))
+    trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    fill(trained, state["average"] or state["weights"], str(folder))
     return module.eval().requires_grad_(False)

@@ -56,5 +56,5 @@ def _size_of(base: str) -> int:
     """The size in pixels that a model says it was made for, or 512."""
     from .. import checkpoint
 
-    found = checkpoint.read(checkpoint.EMBEDDED if base == "embedded" else base, editor=False)
+    found = checkpoint.read(checkpoint.located(base), editor=False)
     return int(found.settings.get("size", 512))

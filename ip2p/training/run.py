@@ -256,7 +256,7 @@ def read_base(config: TrainConfig) -> Checkpoint:
     """The model that a config starts from. Raises CheckpointError."""
     if not config.model.base:
         raise ValueError("No base model is named: set model.base to a Stable Diffusion 1.x checkpoint or an editor.")
-    place = checkpoint.EMBEDDED if config.model.base == "embedded" else config.model.base
+    place = checkpoint.located(config.model.base)
     return checkpoint.read(place, config.model.weights, editor=False)
 
 

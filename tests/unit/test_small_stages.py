@@ -1,5 +1,6 @@
 """`python -m ip2p small`, whole, on a handful of pictures: every stage runs, resumes, and the file it ends in edits a picture."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from ip2p.checkpoint import read
+from ip2p.checkpoint import CheckpointError, read
 from ip2p.cli import main
 from ip2p.edit import Editor
-from ip2p.small import latents
+from ip2p.layout import TEXT, VAE
+from ip2p.small import captioned, latents
 from ip2p.small.teacher import Teacher, TeacherError
+from ip2p.text_to_image import TextToImage
+from ip2p.worlds import language
 
 CONFIG = """
 [autoencoder]
@@ -47,6 +51,18 @@ schedule = {{ steps = 2, batch = 2 }}
 [export]
 size = 64
 steps = 1
+[captioned]
+files = 2
+scenes = 2
+size = 64
+[painter]
+editor = "{editor}"
+widths = [32, 32]
+attention = [0, 1]
+heads = 2
+size = 64
+steps = 2
+schedule = {{ steps = 2, batch = 2 }}
 """
 
 
@@ -61,7 +77,8 @@ def work(tmp_path: Path) -> Path:
         Image.fromarray(rng.integers(0, 255, (80, 96, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"photo{number}.png")
     state = AutoencoderTiny().encoder.state_dict()
     save_file({name.removeprefix("layers."): tensor for name, tensor in state.items()}, tmp_path / "teacher" / "taesd_encoder.safetensors")
-    (tmp_path / "config.toml").write_text(CONFIG.format(teacher=(tmp_path / "teacher").as_posix()))
+    places = {name: (tmp_path / place).as_posix() for name, place in (("teacher", "teacher"), ("editor", "run/embedded.safetensors"))}
+    (tmp_path / "config.toml").write_text(CONFIG.format(**places))
     return tmp_path
 
 
@@ -117,6 +134,36 @@ def test_latents_that_are_there_are_kept(work: Path) -> None:
     pairs = latents.read(folder)
     assert pairs.edited.shape == (len(pairs.source), 2, 4, 8, 8)
     assert pairs.kinds.shape == (len(pairs.source), 2, 2)
+
+
+def test_a_text_to_image_network_shares_its_editors_other_parts(work: Path) -> None:
+    assert train(work) == 0
+    assert train(work, "--stage", "captioned", "--stage", "painter") == 0
+    path, editor = work / "run" / "painter.safetensors", read(work / "run" / "embedded.safetensors")
+    stored, found = load_file(path), read(path, editor=False)
+    assert not any(name.startswith(VAE) or "token_embedding" in name for name in stored)
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in editor.state.items() if name.startswith(VAE))
+    assert any(not torch.equal(tensor, editor.state[name]) for name, tensor in stored.items() if name.startswith(TEXT))
+    painter = TextToImage.load(path, device="cpu")
+    picture = painter.generate("a red ball on a beach", [1, 2], 64, 64)
+    assert picture.shape == (2, 64, 64, 3)
+    path.rename(work / "alone.safetensors")
+    with pytest.raises(CheckpointError, match=r"shares parts with embedded\.safetensors, which is not beside it"):
+        read(work / "alone.safetensors", editor=False)
+
+
+def test_captions_leave_things_out_but_never_invent(work: Path) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [captioned.some_scene(rng) for _ in range(200)]
+    assert {len(scene.things) for scene in scenes} == {1, 2, 3, 4}
+    assert 0.1 < np.mean([scene.style != "plain" for scene in scenes]) < 0.3
+    whole = 0
+    for scene in scenes:
+        said, most = captioned.caption(scene, rng), language.caption(scene)
+        whole += said == most
+        assert set(re.findall(r"\w+", said)) <= {*re.findall(r"\w+", most), "on", "a", "an"}
+        assert all(thing.shape in said and thing.colour in said for thing in scene.things)
+    assert 80 < whole < 150
 
 
 def test_a_missing_or_wrong_teacher_is_refused_with_a_sentence(work: Path) -> None:
