@@ -35,15 +35,15 @@ NOT_USED = ("pooler.", "mask_token")
 """Weights that DINO's files lack, as nobody needs them."""
 
 
-def from_pretrained(loader: Callable[..., Any], name: str, what: str) -> Any:
+def from_pretrained(loader: Callable[..., Any], name: str, what: str, holds: str = "config.json") -> Any:
     """What ``loader`` makes of a name or folder; what was downloaded before is taken without asking the network.
 
     Code that comes with a model is never run. Raises ValueError that says what is wrong.
     """
     if _looks_like_folder(name):
         folder = Path(name).expanduser()
-        if not (folder / "config.json").is_file():
-            raise ValueError(f"{name} is not {what}: choose a folder that holds config.json and its weights, or a model's public name.")
+        if not (folder / holds).is_file():
+            raise ValueError(f"{name} is not {what}: choose a folder that holds {holds} and its weights, or a model's public name.")
         return _quietly(loader, str(folder), name, what, True)
     try:
         return _quietly(loader, name, name, what, True)
