@@ -16,7 +16,7 @@ from .devices import pick_device
 from .engine import Engine
 from .guidance import check_scale
 from .noising import SCALE
-from .sampling import Conditions, OnStep, Text
+from .sampling import Conditions, Denoise, OnStep, Text
 
 SIZES = {"sd15": 512, "sdxl": 1024, "cosxl": 1024}  # the long side in pixels each family was trained at
 SDXL_SCALE = 0.13025
@@ -103,17 +103,21 @@ class LatentModel:
         One `seed` gives every picture of the batch the same noise, several give each its own. `engine` has the parts of the guidance
         and afterwards what they found.
         """
-        guided = one_pass.guided if one_pass.is_adapted(self.unet) else sampling.guided
-        if one_pass.is_adapted(self.unet):
-            self.unet.class_embedding.check(text_scale, image_scale)
-        told = (engine, self.source(conditions.image), self._progress)
-        denoise = guided(self.predict, conditions, text_scale, image_scale, self._denoised, *told)
+        denoise = self.denoiser(conditions, text_scale, image_scale, engine)
         noise = sampling.noise_stream(tuple(conditions.image.shape), seed)
         x = noise().to(conditions.image.device) * schedule[0]
         x = x if start is None else start + x
         if sampler == "euler":
             return sampling.euler(denoise, x, schedule, on_step)
         return sampling.euler_ancestral(denoise, x, schedule, noise, on_step)
+
+    def denoiser(self, conditions: Conditions, text_scale: float, image_scale: float, engine: Engine | None = None) -> Denoise:
+        """The network with its guidance, as samplers call it."""
+        guided = one_pass.guided if one_pass.is_adapted(self.unet) else sampling.guided
+        if one_pass.is_adapted(self.unet):
+            self.unet.class_embedding.check(text_scale, image_scale)
+        told = (engine, self.source(conditions.image), self._progress)
+        return guided(self.predict, conditions, text_scale, image_scale, self._denoised, *told)
 
     @property
     def _denoised(self) -> Callable[..., Tensor]:
