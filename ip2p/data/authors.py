@@ -54,7 +54,7 @@ def opened(folder: Path, cache: Path | None = None) -> PairSet:
 
     def key(number: int, pair: int) -> str:
         place = folder / index.name(number)
-        first, second = _halves(place, (index.seeds(number) or _found(place))[pair])
+        first, second = _halves(place, (index.seeds(number) or found_seeds(place))[pair])
         return f"{place}|{file_key(first, second)}"
 
     return PairSet(folder.name, len(index), group, key, tuple(skipped))
@@ -139,7 +139,7 @@ def _told(missing: Sequence[str]) -> list[str]:
     return [f"{SEEDS} lists {len(missing)} folders that are not there ({named}): unpack the data again."]
 
 
-def _found(place: Path) -> list[int]:
+def found_seeds(place: Path) -> list[int]:
     """The seeds whose two pictures are in a folder."""
     try:
         stems = {name.rsplit(".", 1)[0] for name in os.listdir(place) if name.lower().endswith(PICTURES)}  # noqa: PTH208
@@ -165,7 +165,7 @@ def _group(place: Path, seeds: list[int]) -> Lazily:
             raise ValueError("it is no object")
     except (OSError, ValueError) as error:
         raise DataError(f"{place.name}/{PROMPT} is missing or broken ({error}): unpack the data again.") from error
-    seeds = seeds or _found(place)
+    seeds = seeds or found_seeds(place)
     if not seeds:
         raise DataError(f"{place.name} has no pair of pictures (SEED_0.jpg and SEED_1.jpg): make them, or take the folder away.")
 

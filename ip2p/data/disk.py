@@ -75,6 +75,43 @@ def append(path: Path, data: bytes) -> int:
         return before + len(data)
 
 
+class Appender:
+    """A file that grows at its end and is opened once. What a failure left of an addition is cut off again.
+
+    `size`: how much of a file that is there already is kept (default: all). Raises DataError, also where it is shorter than that.
+    """
+
+    def __init__(self, path: Path, size: int | None = None) -> None:
+        self.path = path
+        with writing(path):
+            self._file = path.open("ab", buffering=0)
+            there = self._file.seek(0, os.SEEK_END)
+            self.end = there if size is None else size
+            if there < self.end:
+                self._file.close()
+                raise DataError(f"{path} has lost its end ({there:,} of {self.end:,} bytes): delete {path.parent.name}, and run again.")
+            self._file.truncate(self.end)
+
+    def add(self, *parts: bytes) -> int:
+        """Put bytes at the end; returns the new size. Raises DataError."""
+        data = b"".join(parts)
+        rest = memoryview(data)
+        with writing(self.path):
+            try:
+                while len(rest):
+                    rest = rest[self._file.write(rest) or 0 :]
+            except BaseException:
+                with suppress(OSError):
+                    self._file.truncate(self.end)
+                raise
+        self.end += len(data)
+        return self.end
+
+    def close(self) -> None:
+        """The file is whole up to here; nothing more is added through this object."""
+        self._file.close()
+
+
 def make_folder(folder: Path) -> None:
     """A folder with its parents; one that is there is left alone. Raises DataError."""
     with writing(folder):
@@ -150,10 +187,11 @@ def same_settings(path: Path, settings: Any) -> None:
     except ValueError as error:
         raise DataError(f"{path} is broken ({error}): delete it if the settings are the same as before, and run again.") from error
     if found != wanted:
-        raise DataError(f"{path.parent.name} was begun with {_difference(found, wanted)}: use the same settings, or another folder.")
+        raise DataError(f"{path.parent.name} was begun with {difference(found, wanted)}: use the same settings, or another folder.")
 
 
-def _difference(found: Any, wanted: Any) -> str:
+def difference(found: Any, wanted: Any) -> str:
+    """What is first different between two JSON values: "steps 30, not 20"."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         name = next(name for name in (*found, *wanted) if found.get(name) != wanted.get(name) or (name in found) != (name in wanted))
         was, now = (repr(part[name]) if name in part else "nothing" for part in (found, wanted))

@@ -29,12 +29,12 @@ WHITE = 0.99
 
 def fits(folder: Path) -> bool:
     """Whether a folder has one of the layouts."""
-    return _home(folder) is not None or bool(_tables(folder))
+    return home_of(folder) is not None or bool(_tables(folder))
 
 
 def opened(folder: Path, size: int = 0, skip: bool = False) -> Dataset:
     """All turns of a folder. Raises DataError."""
-    home = _home(folder)
+    home = home_of(folder)
     return _unpacked(home, size, skip) if home else _hub(folder, size, skip)
 
 
@@ -70,14 +70,15 @@ def pairs(folder: Path) -> PairSet:
         return Lazily(len(found), lambda pair: turns[found[pair]])
 
     def key(number: int, pair: int) -> str:
-        home = _home(folder) or folder
+        home = home_of(folder) or folder
         files = sorted((home / "images" / names[number]).iterdir())
         return f"{home}|{turns[groups[names[number]][pair]].id}|{file_key(*files)}"
 
     return PairSet(turns.name, len(names), group, key, turns.skipped)
 
 
-def _home(folder: Path) -> Path | None:
+def home_of(folder: Path) -> Path | None:
+    """The folder of the unpacked layout, which may be in a folder of its split; None where there is none."""
     return next((place for place in (folder, folder / "test", folder / "dev") if (place / TURNS).is_file()), None)
 
 

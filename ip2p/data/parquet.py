@@ -25,7 +25,7 @@ class Rows:
 
     def __init__(self, path: Path, texts: Sequence[str], pictures: Sequence[str]) -> None:
         self.path, self.pictures = path, list(pictures)
-        file = _opened(path)
+        file = opened_file(path)
         there = set(file.schema_arrow.names)
         if missing := [name for name in (*texts[:1], *pictures[:1]) if name not in there]:
             raise DataError(f"{path.name} has no column {missing[0]!r}: it is not this data set's file; name the right folder.")
@@ -53,7 +53,7 @@ class _Reader:
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self.path, self.columns = path, list(columns)
-        self.file = _opened(path)
+        self.file = opened_file(path)
         counts = [self.file.metadata.row_group(group).num_rows for group in range(self.file.num_row_groups)]
         self.starts = [sum(counts[:group]) for group in range(len(counts))]
         self.rows: Iterator[Any] = iter(())
@@ -79,13 +79,13 @@ class _Reader:
 
 def column_names(path: Path) -> list[str]:
     """The names of a file's columns. Raises DataError."""
-    return list(_opened(path).schema_arrow.names)
+    return list(opened_file(path).schema_arrow.names)
 
 
 def texts_of(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
     """The values of light columns, one array of objects each. Raises DataError."""
     try:
-        table = _opened(path).read(columns=list(columns))
+        table = opened_file(path).read(columns=list(columns))
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in columns}
@@ -97,7 +97,8 @@ def _reader(path: Path, changed: int, columns: tuple[str, ...]) -> _Reader:
     return _Reader(path, columns)
 
 
-def _opened(path: Path) -> Any:
+def opened_file(path: Path) -> Any:
+    """The reader of a file, which reads no more than it is asked for. Raises DataError."""
     try:
         import pyarrow.parquet
     except ImportError as error:

@@ -36,6 +36,11 @@ def opened(folder: Path) -> PairSet:
     return PairSet(folder.name, len(records), group, key)
 
 
+def pairs_by_name(folder: Path) -> "_Names":
+    """The pairs of a folder without metadata.jsonl: `record(number)` names the files of each of the `len`. Raises DataError."""
+    return _Names(folder)
+
+
 class _Lines:
     """The lines of a JSONL file: only their places are kept."""
 

@@ -25,28 +25,36 @@ WORDS = ("caption", "input", "instruction", "edit", "output", "edited_caption")
 """Keys of prompt.json that are its three texts."""
 ABOUT = "prompt"
 """The fact of a record that holds what else its prompt.json says."""
+GROUP = "group"
+"""The key that names a record's prompt where the folder can't."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """The three texts of a prompt, and what else is known about it."""
+    """The three texts of a prompt, and what else is known about it. `group` is its name where the folder has another."""
 
     caption: str
     instruction: str
     edited_caption: str
     about: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
 
     @classmethod
     def of(cls, record: Record) -> "Prompt":
         """The part of a record that all pairs of its prompt share."""
-        about = record.facts.get(ABOUT)
-        return cls(record.caption, record.instruction, record.edited_caption, about if isinstance(about, Mapping) else {})
+        return cls(record.caption, record.instruction, record.edited_caption, _about(record.facts))
+
+
+def _about(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a record's facts belongs into prompt.json."""
+    about = facts.get(ABOUT)
+    return about if isinstance(about, Mapping) and not {*WORDS, GROUP} & set(about) else {}
 
 
 def write_prompt(folder: Path, prompt: Prompt) -> None:
     """Write prompt.json. Raises DataError."""
     texts = {"caption": prompt.caption, "edit": prompt.instruction, "output": prompt.edited_caption}
-    write_file(folder / PROMPT, dumped({**texts, **prompt.about}) + b"\n")
+    write_file(folder / PROMPT, dumped({**texts, **({GROUP: prompt.group} if prompt.group else {}), **prompt.about}) + b"\n")
 
 
 def read_prompt(folder: Path) -> Prompt:
@@ -58,7 +66,8 @@ def read_prompt(folder: Path) -> Prompt:
     except ValueError as error:
         raise DataError(f"{folder.name}/{PROMPT} is missing or broken ({error}): unpack or make the data again.") from error
     caption, output = str(found.get("caption") or found.get("input") or ""), str(found.get("output") or found.get("edited_caption") or "")
-    return Prompt(caption, value_of(found, "instruction"), output, {name: value for name, value in found.items() if name not in WORDS})
+    about = {name: value for name, value in found.items() if name not in (*WORDS, GROUP)}
+    return Prompt(caption, value_of(found, "instruction"), output, about, str(found.get(GROUP) or ""))
 
 
 def dumped(value: Any) -> bytes:
@@ -72,7 +81,7 @@ def dumped(value: Any) -> bytes:
 def line_of(seed: int, facts: Mapping[str, Any], sample: str = "") -> bytes:
     """The line of metadata.jsonl: flat as the authors' where the facts name the seed themselves, else the facts apart."""
     named = {"sample": sample} if sample not in ("", str(seed)) else {}
-    kept = {name: value for name, value in facts.items() if name != ABOUT or not isinstance(value, Mapping)}
+    kept = {name: value for name, value in facts.items() if name != ABOUT or not _about(facts)}
     flat = not named and kept.get("seed") == seed and not {"facts", "sample"} & set(kept)
     return dumped(kept if flat else {"seed": seed, **named, "facts": kept}) + b"\n"
 

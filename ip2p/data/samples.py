@@ -99,10 +99,14 @@ class Samples:
 
     def records(self, name: str) -> Iterator[Record]:
         """The pairs of a prompt that have pictures, in the order in which they were added. Raises DataError."""
-        place, prompt = self._place(name), read_prompt(self._place(name))
-        for seed, facts in self.known(name).items():
+        for seed in self.known(name):
             if self.has_pictures(name, seed):
-                yield read_record(place, name, seed, prompt, facts)
+                yield self.record(name, seed)
+
+    def record(self, name: str, seed: int) -> Record:
+        """One pair. Raises DataError where a picture is missing."""
+        place = self._place(name)
+        return read_record(place, name, seed, read_prompt(place), self.known(name).get(seed, {}))
 
     def _place(self, name: str) -> Path:
         if not name or name != Path(name).name or name.startswith("."):

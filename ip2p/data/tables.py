@@ -84,7 +84,7 @@ def _found(files: Sequence[Path]) -> Found:
 
 def _starts(path: Path) -> tuple[np.ndarray, int]:
     """(the first row of each group of a file, how many rows it has)."""
-    names = _columns(path)
+    names = columns_of(path)
     by = next((name for name in GROUPED if name in column_names(path)), "")
     columns = [by] if by == "img_id" else [name for name in (by, names["instruction"]) if name]
     texts = texts_of(path, columns if by else columns[:1])
@@ -97,7 +97,7 @@ def _starts(path: Path) -> tuple[np.ndarray, int]:
 
 
 @lru_cache(maxsize=512)
-def _columns(path: Path) -> dict[str, str]:
+def columns_of(path: Path) -> dict[str, str]:
     """What the file calls the instruction and the two pictures. Raises DataError where it lacks one."""
     there = column_names(path)
     found = {part: next((name for name in NAMES[part] if name in there), "") for part in ("instruction", "image", "edited")}
@@ -111,13 +111,13 @@ def _columns(path: Path) -> dict[str, str]:
 
 @lru_cache(maxsize=16)
 def _rows(path: Path) -> Rows:
-    names = _columns(path)
+    names = columns_of(path)
     texts = [names[part] for part in ("instruction", "caption", "edited_caption") if names[part]]
     return Rows(path, texts, (names["image"], names["edited"]))
 
 
 def _example(path: Path, row: int) -> Example:
-    rows, names, where = _rows(path), _columns(path), f"{path.name}, row {row},"
+    rows, names, where = _rows(path), columns_of(path), f"{path.name}, row {row},"
     texts = rows.texts[row]
 
     def picture(part: str) -> Open:
