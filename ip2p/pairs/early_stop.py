@@ -1,0 +1,96 @@
+"""Early stop, where it is asked for: hopeless samples go midway, and a prompt ends once it has enough good pairs.
+
+The authors make 100 samples of every prompt to the end and keep 4 at most. Midway the denoised latent already shows the composition; CLIP
+scores of its rough picture are near enough to the final ones to tell what will never pass.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from .draws import Sample
+from .hashes import Seen
+from .score import HASHES, Facts
+from .thresholds import Rules
+
+Decode = Callable[[Tensor], Tensor]
+"""The pictures (B, H, W, 3) of latents (B, C, h, w) on the network's scale."""
+PASSES = 4
+"""Network passes of a pair in one step: two pictures, with their caption and without."""
+MIDWAY = "hopeless midway: "
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """When to give up. After the share ``at`` of the steps, a sample goes whose rough scores miss a threshold by more than ``slack``;
+    a prompt ends with ``enough`` good pairs, which pass every threshold, the direction by ``margin`` more, and are no duplicates.
+
+    Shares and cosines, 0 to 1. Raises ValueError with one sentence.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    at: float = 0.5
+    slack: float = 0.1
+    enough: int = 4
+    margin: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("at", "slack", "margin"):
+            if not (math.isfinite(value := getattr(self, name)) and 0 <= value <= 1):
+                raise ValueError(f"The early stop's {name} is {value}; use 0 to 1.")
+        if not 1 <= self.enough <= 1000:
+            raise ValueError(f"The number of good pairs that are enough is {self.enough}; use 1 to 1000.")
+
+    def has_enough(self, kind: str, found: Mapping[int, Facts]) -> bool:
+        """Whether the samples made so far, by seed, hold enough good pairs."""
+        thresholds, seen, good = self.rules.of(kind), Seen(), 0
+        if thresholds.direction is not None:
+            thresholds = replace(thresholds, direction=min(1.0, thresholds.direction + self.margin))
+        for facts in found.values():
+            if not thresholds.failed(facts) and not seen.has(facts[HASHES]):
+                seen.add(facts[HASHES])
+                good += 1
+        return good >= self.enough
+
+    def told(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "rules": self.rules.told()}
+
+
+class Midway:
+    """What a painter asks after each step of some samples that are made together; it counts their passes and drops the hopeless.
+
+    Afterwards ``passes`` has the network passes of each sample, ``reasons`` why some were dropped, by their places.
+    """
+
+    def __init__(self, samples: Sequence[Sample], early: EarlyStop | None, decode: Decode, score: Callable[..., list[Facts]]) -> None:
+        self.samples, self.early, self.decode, self.score = samples, early, decode, score
+        self.under_way = list(range(len(samples)))
+        self.passes = [0] * len(samples)
+        self.reasons: dict[int, str] = {}
+
+    def __call__(self, done: int, total: int, denoised: Tensor) -> list[int] | None:
+        """Which of the samples under way go on, as `prompt_to_prompt.paint` wants it: None for all. ``denoised`` is (2n, C, h, w)."""
+        self.count(1)
+        if self.early is None or done != max(1, round(self.early.at * total)) or done >= total:
+            return None
+        captions = [(self.samples[place].triplet.caption, self.samples[place].triplet.edited_caption) for place in self.under_way]
+        rough = self.score(self.decode(denoised).unflatten(0, (-1, 2)), captions, rough=True)
+        reasons = [self._reason(place, scores) for place, scores in zip(self.under_way, rough, strict=True)]
+        self.reasons |= {place: MIDWAY + reason for place, reason in zip(self.under_way, reasons, strict=True) if reason}
+        going = [number for number, reason in enumerate(reasons) if not reason]
+        self.under_way = [self.under_way[number] for number in going]
+        return None if len(going) == len(reasons) else going
+
+    def count(self, steps: int) -> None:
+        """So many steps of those under way are made."""
+        for place in self.under_way:
+            self.passes[place] += steps * PASSES
+
+    def _reason(self, place: int, scores: Facts) -> str:
+        assert self.early is not None
+        thresholds = replace(self.early.rules.of(self.samples[place].triplet.kind), aesthetic=None, nsfw=None)
+        return thresholds.failed(scores, self.early.slack)
