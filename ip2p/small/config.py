@@ -137,7 +137,9 @@ class Captioned:
 @dataclass(frozen=True)
 class Painter:
     """A text-to-image network of the world. ``editor``: the file whose autoencoder and word embeddings it shares. ``widths``, ``blocks``,
-    ``attention``, ``heads`` and ``snr`` as of the denoiser; ``size``, ``steps`` and ``text_scale`` are how it is sampled."""
+    ``attention``, ``heads`` and ``snr`` as of the denoiser; ``offset``: how much of each channel's noise is common to all places, so
+    that the mean of a small latent's noise doesn't decide the picture's colours; ``size``, ``steps`` and ``text_scale``: how it is
+    sampled."""
 
     editor: str = ""
     widths: tuple[int, ...] = (64, 64, 96)
@@ -145,6 +147,7 @@ class Painter:
     attention: tuple[int, ...] = (0, 1, 2)
     heads: int = 4
     snr: float = 5.0
+    offset: float = 0.1
     size: int = 128
     steps: int = 30
     text_scale: float = 5.0

@@ -62,8 +62,9 @@ class PainterLoss:
         captions = ["" if chance.numpy.random() < EMPTY else caption(self.drawn.scenes[number], chance.numpy) for number in chosen.tolist()]
         latent = self.drawn.latent[torch.from_numpy(chosen)].float()
         text = self.network.text(tokens_of(captions)).last_hidden_state
-        nothing, draws = torch.zeros_like(latent), Draws.of(latent.shape, chance.torch)
-        draws = Draws(draws.t, draws.noise, draws.posterior, torch.ones_like(draws.r))  # captions are dropped above
+        nothing, drawn = torch.zeros_like(latent), Draws.of(latent.shape, chance.torch)
+        noise = drawn.noise + self.config.offset * torch.randn(*latent.shape[:2], 1, 1, generator=chance.torch)
+        draws = Draws(drawn.t, noise, drawn.posterior, torch.ones_like(drawn.r))  # captions are dropped above
         return objective.losses(self._predict, Batch(latent, nothing, nothing, text, text[:1], draws), self.config.snr).mean()
 
     def _predict(self, noisy: Tensor, t: Tensor, text: Tensor, image: Tensor) -> Tensor:
