@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -162,23 +162,25 @@ def _mark(folder: Path) -> dict[str, str]:
 
 def _loaded(name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
     """(network, tokenizer) of a folder, a file or a public name."""
+    if not name.lower().endswith(".gguf"):
+        return _parts(name, "config.json", dtype)
+    _needs_gguf()
+    place, _, file = name.replace("\\", "/").rpartition("/")
+    try:
+        return _parts(place or ".", file, dtype, gguf_file=file)
+    except ValueError as error:
+        raise ValueError(f"{name} is no GGUF file of a language model that transformers reads: download it again, or another.") from error
+
+
+def _parts(place: str, holds: str, dtype: torch.dtype, **options: str) -> tuple[nn.Module, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    place, options, holds = name, {}, "config.json"
-    if name.lower().endswith(".gguf"):
-        _needs_gguf()
-        place, _, file = name.replace("\\", "/").rpartition("/")
-        place, options, holds = place or ".", {"gguf_file": file}, file
-    tokenizer = _tokenizer(partial(AutoTokenizer.from_pretrained, **options), place, holds)
+    tokenizer = from_pretrained(partial(AutoTokenizer.from_pretrained, **options), place, f"{WHAT} with its tokenizer", holds)
     loader = partial(AutoModelForCausalLM.from_pretrained, torch_dtype=dtype, output_loading_info=True, **options)
     module, told = from_pretrained(loader, place, WHAT, holds)
     if missing := sorted(told["missing_keys"]):
-        raise ValueError(f"{name} lacks {len(missing)} of its weights ({missing[0]}): download all of it.")
+        raise ValueError(f"{place} lacks {len(missing)} of its weights ({missing[0]}): download all of it.")
     return module, tokenizer
-
-
-def _tokenizer(loader: Callable[..., Any], place: str, holds: str) -> Any:
-    return from_pretrained(loader, place, f"{WHAT} with its tokenizer", holds)
 
 
 def _needs_gguf() -> None:

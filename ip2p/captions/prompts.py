@@ -28,7 +28,7 @@ _END = re.compile(r"^\s*END\b.*", re.MULTILINE | re.DOTALL)
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _LABEL = re.compile(r"^(?:[-*•]\s+)?\**(?:edit(?:ed caption)?|instruction|output|new caption|caption)\**\s*:\s*\**\s*", re.IGNORECASE)
 _LABELLED = re.compile(
-    r"^\W*(?:edit|instruction)\W*:\W*(?P<instruction>[^\n]+)\n+\W*(?:edited caption|output|new caption)\W*:(?P<edited>[^\n]+)",
+    r"^\W*(?:edit|instruction)\W*:\**(?P<instruction>[^\n]+)\n+\W*(?:edited caption|output|new caption)\W*:\**(?P<edited>[^\n]+)",
     re.IGNORECASE | re.MULTILINE,
 )
 _QUOTED = re.compile(r"([\"'`*“‘]+)([^\"'`*“”‘’]*)[\"'`*”’]+")
@@ -95,7 +95,11 @@ def read(reply: str) -> Edit | None:
         found = reader(text)
         if found is not None:
             edit = Edit(*(_plain(part) for part in found))
-            return edit if all(edit) and not any(mark in part for part in edit for mark in ("##", "%%", "\nEND")) else None
+            return (
+                edit
+                if all(re.search(r"\w", part) for part in edit) and not any(mark in part for part in edit for mark in ("##", "%%", "\nEND"))
+                else None
+            )
     return None
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import pickle
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +27,8 @@ BROKEN = (
     ImportError,
     RuntimeError,
     EOFError,
+    IndexError,
+    struct.error,
     SafetensorError,
     pickle.PickleError,
 )
