@@ -1,0 +1,138 @@
+"""The little English that editing needs: words of a caption, articles, plurals, and changes that keep the rest as it was."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from .lists import values, words
+
+WORD = re.compile(r"[A-Za-z0-9À-ÿ]+(?:[-'’][A-Za-z0-9À-ÿ]+)*|[^\w\s]")
+SILENT = ("hour", "honest", "heir", "honour", "honor", "herb")
+SPOKEN_Y = ("uni", "use", "usu", "euro", "ukulele", "one", "once", "ute", "ufo")
+UNINVERTED = ("unin", "unim", "unidentified")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and its words. A span (i, j) means the words from i up to, without, j."""
+
+    text: str
+
+    @cached_property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Where each word begins and ends in the text."""
+        return tuple(found.span() for found in WORD.finditer(self.text))
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words and marks, in lower case."""
+        return tuple(self.text[start:end].lower() for start, end in self.places)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The set of its words."""
+        return frozenset(self.words)
+
+    def word(self, number: int) -> str:
+        """A word in lower case; "" beyond the ends."""
+        return self.words[number] if 0 <= number < len(self.words) else ""
+
+    def has(self, section: str) -> bool:
+        """Whether any of its words is of a list of `words.txt`."""
+        return not self.known.isdisjoint(words(section))
+
+    def said(self, start: int, end: int) -> str:
+        """The text of a span."""
+        return self.text[self.places[start][0] : self.places[end - 1][1]] if start < end else ""
+
+    def find(self, phrase: str) -> int:
+        """The number of the word at which a phrase begins; -1 where it isn't said."""
+        wanted = tuple(phrase.split(" "))
+        return next((i for i in range(len(self.words) - len(wanted) + 1) if self.words[i : i + len(wanted)] == wanted), -1)
+
+
+@dataclass(frozen=True)
+class Change:
+    """The words of a span become others; an empty span is where they go in."""
+
+    start: int
+    end: int
+    text: str
+
+
+def tidy(text: str) -> str:
+    """A caption in one line, with no space before a mark and none doubled."""
+    text = " ".join(text.split())
+    text = re.sub(r"\s+([.,!?;:])(?=\s|$|[.,])", r"\1", text)
+    return re.sub(r"\s+(['’](?:s|re|t|ll)\b)", r"\1", text)
+
+
+def changed(caption: Caption, changes: Iterable[Change]) -> str:
+    """The caption with some spans changed; a/an before them agrees, and so does the capital of the first word."""
+    text = caption.text
+    for change in sorted(changes, key=lambda change: (change.start, change.end), reverse=True):
+        start, end, new = change.start, change.end, change.text
+        if new and caption.word(start - 1) in ("a", "an"):
+            start, new = start - 1, article(new)
+        first = caption.places[start][0] if start < len(caption.places) else len(caption.text)
+        if start == end:  # put in: after the word before, so that marks that follow stay where they are
+            first = last = caption.places[start - 1][1] if start else 0
+            new = f" {new}" if start else f"{new} "
+        else:
+            last = caption.places[end - 1][1]
+        was = caption.text[first : first + 1]
+        text = text[:first] + (capital(new) if was.isupper() and start == 0 else new) + text[last:]
+    return _joined(text, caption.text)
+
+
+def _joined(text: str, before: str) -> str:
+    text = re.sub(r"\s+", " ", text).strip().removeprefix(", ")
+    text = re.sub(r"\s+([.,!?;:])(?=\s|$)", r"\1", text)
+    text = re.sub(r",+(?=[.,])", "", text)
+    return capital(text) if before[:1].isupper() else text
+
+
+def ended(caption: Caption, phrase: str) -> str:
+    """The caption with a phrase at its end, before its full stop."""
+    body = caption.text.rstrip(" .!?")
+    return f"{body}{'' if phrase.startswith(',') else ' '}{phrase}{caption.text[len(body) :].strip()}"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter as a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def article(text: str) -> str:
+    """The text with "a" or "an" before it, as it is spoken."""
+    word = text.lower().split(" ")[0]
+    vowel = word[:1] in "aeio" or (word[:1] == "u" and not word.startswith("u-")) or word.startswith(("8", "11", "18"))
+    if word.startswith(SPOKEN_Y) and not word.startswith(UNINVERTED):
+        vowel = False
+    return f"{'an' if vowel or word.startswith(SILENT) else 'a'} {text}"
+
+
+@cache
+def irregular() -> dict[str, str]:
+    """Plurals that no rule makes."""
+    return dict(pair.split("/") for pair in values("irregular", "words.txt"))
+
+
+@cache
+def plural(noun: str) -> str:
+    """The plural of a noun, of the first part where it has "of" or "in" ("slices of pizza")."""
+    for joint in (" of ", " in "):
+        if joint in noun:
+            head, rest = noun.split(joint, 1)
+            return f"{plural(head)}{joint}{rest}"
+    before, _, last = noun.rpartition(" ")
+    if last in irregular():
+        last = irregular()[last]
+    elif last.endswith(("s", "x", "z", "ch", "sh")):
+        last += "es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        last = f"{last[:-1]}ies"
+    else:
+        last += "s"
+    return f"{before} {last}".strip()

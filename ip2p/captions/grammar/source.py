@@ -1,0 +1,77 @@
+"""The grammar as a source of triplets: each caption edited by chance, always in the same way."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...ids import chance_of
+from ..source import Answer
+from ..triplet import Triplet
+from . import parts, places, things, whole, world
+from .asking import Edit, spoken
+from .english import Caption, tidy
+
+Make = Callable[[Caption, np.random.Generator], Edit | None]
+
+EDITS: dict[str, Make] = {
+    "replace": things.replace,
+    "add": parts.add,
+    "remove": parts.remove,
+    "recolour": things.recolour,
+    "material": things.material,
+    **whole.EDITS,
+    "place": places.place,
+}
+KINDS = tuple(EDITS)
+"""Kinds of edit, as `kind` of a triplet says them."""
+TRIES = 6
+"""How often an edit is drawn again that was made of the caption before."""
+
+
+class Grammar:
+    """Edits captions; `kinds` empty means all of them. See `source.Source`. Raises ValueError for an unknown kind."""
+
+    name = "grammar"
+    batch = 64
+
+    def __init__(self, kinds: Sequence[str] = ()) -> None:
+        if unknown := [kind for kind in kinds if kind not in EDITS]:
+            raise ValueError(f"The kind of edit {unknown[0]!r} is unknown; use some of {', '.join(KINDS)}.")
+        self.kinds = tuple(kind for kind in KINDS if not kinds or kind in kinds)
+        self.settings: dict[str, Any] = {"kinds": list(self.kinds)}
+
+    def ask(self, captions: Sequence[str], count: int, seed: int) -> Iterator[Answer]:
+        """See `source.Source`: fewer than `count` triplets where a caption gives no more."""
+        return (self.edits(caption, count, seed) for caption in captions)
+
+    def edits(self, caption: str, count: int, seed: int) -> Answer:
+        """At most `count` different triplets of a caption, of as many kinds as there are."""
+        text = tidy(caption)
+        order = self._order(text, seed)
+        found: dict[str, Triplet] = {}
+        for number in range(count):
+            triplet = self._one(text, seed, number, order, set(found))
+            if triplet is None:
+                break
+            found[triplet.edited_caption] = triplet
+        return list(found.values())
+
+    def _order(self, text: str, seed: int) -> list[str]:
+        """The kinds in the order in which this caption gets them."""
+        return [self.kinds[number] for number in chance_of(text, seed, "kinds").permutation(len(self.kinds))]
+
+    def _one(self, text: str, seed: int, number: int, order: list[str], taken: set[str]) -> Triplet | None:
+        """The triplet of a number: of the kind whose turn it is, else of the next that the caption allows."""
+        caption, rng = Caption(text), chance_of(text, seed, number)
+        scene = world.read(text)
+        for turn in range(len(order)):
+            kind = order[(number + turn) % len(order)]
+            for _ in range(TRIES):
+                edit = world.edited(scene, kind, rng) if scene else EDITS[kind](caption, rng)
+                if edit is None:
+                    break
+                if edit.edited not in taken and edit.edited.lower() != text.lower():
+                    instruction = edit.instruction if scene else spoken(rng, edit.instruction)
+                    return Triplet(text, instruction, edit.edited, source=self.name, kind=kind)
+        return None
