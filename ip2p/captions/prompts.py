@@ -25,6 +25,7 @@ HEADING = "Captions of pictures, each with the instruction of an edit and the ca
 
 _SEPARATOR = re.compile(r"^\s*%{1,2}\s*$", re.MULTILINE)
 _END = re.compile(r"^\s*END\b.*", re.MULTILINE | re.DOTALL)
+_WORDS, _MARKS = re.compile(r"\w"), re.compile(r"##|%%")
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _LABEL = re.compile(r"^(?:[-*•]\s+)?\**(?:edit(?:ed caption)?|instruction|output|new caption|caption)\**\s*:\s*\**\s*", re.IGNORECASE)
 _LABELLED = re.compile(
@@ -95,10 +96,7 @@ def read(reply: str) -> Edit | None:
         found = reader(text)
         if found is not None:
             edit = Edit(*(_plain(part) for part in found))
-            return (
-                edit
-                if all(re.search(r"\w", part) for part in edit) and not any(mark in part for part in edit for mark in ("##", "%%", "\nEND"))
-                else None
+            return edit if all(_WORDS.search(part) and not _MARKS.search(part) for part in edit) else None
             )
     return None
 

@@ -23,8 +23,8 @@ def taught():
     return LanguageModel.of(*memorised(), "taught", "paper")
 
 
-def asked(model, captions=CAPTIONS, count=1, seed=0, batch=4, **settings):
-    asking = Asking(**{"format": "paper", "max_tokens": 64, **settings})
+def asked(model, captions=CAPTIONS, count=1, seed=0, batch=64, **settings):
+    asking = Asking(**{"format": "paper", "max_tokens": 40, **settings})
     return list(LocalSource(model, asking, batch).ask(captions, count, seed))
 
 
@@ -38,23 +38,23 @@ def test_a_model_that_knows_them_answers_with_the_triplets(taught):
 
 def test_what_a_caption_gets_does_not_depend_on_its_batch(taught):
     """In float32 the scores move by rounding alone; these texts stay the same letter by letter."""
-    alone = asked(taught, count=3, batch=1, temperature=2.0, tries=1)
-    for batch in (2, 5, 32):
-        assert asked(taught, count=3, batch=batch, temperature=2.0, tries=1) == alone
-    assert asked(taught, list(reversed(CAPTIONS)), count=3, batch=4, temperature=2.0, tries=1) == alone[::-1]
+    alone = asked(taught, count=2, batch=1, temperature=2.0, tries=1)
+    for batch in (5, 32):
+        assert asked(taught, count=2, batch=batch, temperature=2.0, tries=1) == alone
+    assert asked(taught, list(reversed(CAPTIONS)), count=2, batch=4, temperature=2.0, tries=1) == alone[::-1]
     assert len({str(one) for answer in alone for one in answer}) > len(CAPTIONS), "the temperature has no effect"
 
 
 def test_same_seed_same_replies_another_seed_others(taught):
-    first = asked(taught, count=2, seed=1, temperature=2.0)
+    first = asked(taught, seed=1, temperature=2.0)
     torch.manual_seed(1234)
-    assert asked(taught, count=2, seed=1, temperature=2.0) == first
-    assert asked(taught, count=2, seed=2, temperature=2.0) != first
+    assert asked(taught, seed=1, temperature=2.0) == first
+    assert asked(taught, seed=2, temperature=2.0) != first
 
 
 def test_fewer_proposals_are_the_first_ones(taught):
-    more = asked(taught, count=4, temperature=2.0, batch=3)
-    assert [answer[:2] for answer in more] == asked(taught, count=2, temperature=2.0)
+    more = asked(taught, count=3, temperature=2.0, tries=1)
+    assert [answer[:1] for answer in more] == asked(taught, temperature=2.0, tries=1)
 
 
 def test_answers_come_one_by_one_in_order(taught):
@@ -91,9 +91,9 @@ def test_nonsense_is_refused_as_broken_after_all_tries():
 
 
 def test_a_broken_reply_is_asked_for_again_with_another_seed(taught):
-    """At this temperature about half of the first replies are broken: more tries leave fewer, and change none that was good."""
-    once = asked(taught, count=6, temperature=2.0, tries=1)
-    often = asked(taught, count=6, temperature=2.0, tries=8)
+    """At this temperature many of the first replies are broken: more tries leave fewer, and change none that was good."""
+    once = asked(taught, count=4, temperature=2.0, tries=1)
+    often = asked(taught, count=4, temperature=2.0, tries=4)
     pairs = [pair for both in zip(once, often, strict=True) for pair in zip(*both, strict=True)]
     assert all(before == after for before, after in pairs if isinstance(before, Triplet))
     broken = [sum(isinstance(one, Refused) for one in column) for column in zip(*pairs, strict=True)]
@@ -179,14 +179,12 @@ def test_folders_are_read_and_tell_themselves_apart(make, tmp_path):
     assert model.name == "some model"
     assert model.identity == LanguageModel.of(module, tokenizer(), "x").identity
     assert model.identity != LanguageModel.of(make(seed=5), tokenizer(), "x").identity
-    assert asked(model, CAPTIONS[:2], max_tokens=8) == asked(
-        LanguageModel.of(module, tokenizer(), "some model"), CAPTIONS[:2], max_tokens=8
-    )
+    same = LanguageModel.of(module, tokenizer(), "some model")
+    assert asked(model, CAPTIONS[:2], max_tokens=8) == asked(same, CAPTIONS[:2], max_tokens=8)
 
 
 def test_a_models_own_settings_of_sampling_are_not_mixed_in(tmp_path):
-    module, own = memorised()
-    save(tmp_path, module)
+    save(tmp_path, memorised()[0])
     (tmp_path / "generation_config.json").write_text(
         json.dumps({"do_sample": True, "repetition_penalty": 9.0, "top_k": 1, "eos_token_id": 0})
     )
@@ -207,7 +205,7 @@ def test_what_is_no_model_is_said_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"config\.json"):
         LanguageModel.load(str(tmp_path))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF nonsense")
-    with pytest.raises(ValueError, match=r"broken\.gguf|can't be loaded"):
+    with pytest.raises(ValueError, match=r"broken\.gguf is no GGUF file"):
         LanguageModel.load(str(tmp_path / "broken.gguf"))
     with pytest.raises(ValueError, match=r"gone\.gguf"):
         LanguageModel.load(str(tmp_path / "gone.gguf"))
@@ -224,5 +222,5 @@ def test_what_is_no_model_is_said_in_a_sentence(tmp_path):
     "settings", [{"format": "verse"}, {"temperature": -1}, {"max_tokens": 1}, {"tries": 0}, {"format": "chat", "examples": ()}]
 )
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ValueError, match="use|give"):
+    with pytest.raises(ValueError, match=r"use|give"):
         Asking(**settings)
