@@ -97,7 +97,6 @@ def read(reply: str) -> Edit | None:
         if found is not None:
             edit = Edit(*(_plain(part) for part in found))
             return edit if all(_WORDS.search(part) and not _MARKS.search(part) for part in edit) else None
-            )
     return None
 
 
