@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TOLERANCE = 1e-4
+"""Noise levels that are relatively this near are the same; they go through the arithmetic of samplers."""
 POOL = 3
 """A place counts as marked if one of its eight neighbours is (Hertz et al., official code of the local blend)."""
 
@@ -37,6 +39,15 @@ def active(share: Tensor, step: int, steps: int) -> Tensor:
     it lasts throughout, so that 1 means all.
     """
     return (share > step / max(1, steps - 1)) | (share >= 1)
+
+
+def step_of(sigma: float, sigmas: Tensor) -> int:
+    """Which step of a schedule (steps + 1,) of falling sigmas a noise level belongs to, 0 <= step < steps.
+
+    A call between two sigmas, as samplers with several calls a step make it, belongs to the step that began at the larger one.
+    """
+    begun = int((sigmas[:-1] >= sigma * (1 - TOLERANCE)).sum())
+    return max(0, begun - 1)
 
 
 def shared(x: Tensor, pairs: Tensor) -> Tensor:

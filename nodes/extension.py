@@ -12,6 +12,7 @@ from . import (
     model,
     one_pass,
     picture,
+    prompt_to_prompt,
     schedules,
     sdedit,
     series,
@@ -44,5 +45,6 @@ class InstructPix2PixExtension(ComfyExtension):
             one_pass,
             dreambooth,
             editors,
+            prompt_to_prompt,
         )
         return [node for file in files for node in file.NODES]
