@@ -75,9 +75,7 @@ def run(
         concurrency=cluster.workers,
         num_cpus=1,
         num_gpus=cluster.gpus or None,
-        max_restarts=-1,
-        max_task_retries=-1,
-    )
+    )  # actors that die are started again, and what they were at is tried again, without end: Ray Data's defaults
     tally = Tally()
     try:
         for row in made.iter_rows():
