@@ -1,6 +1,7 @@
 """The paper's filter (section 3.1.2, appendix A.2): of each prompt's pairs those that pass every threshold, no duplicates, the best few by
 direction; every other one is counted with the reason."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..data.example import DataError
 from ..data.prompt_folder import ABOUT
 from ..data.record import Record
 from ..data.records import records
@@ -17,6 +19,8 @@ from .generate import DROPPED, PASSES
 from .hashes import NEAR, Seen
 from .score import DIRECTION, HASHES, Facts
 from .thresholds import Rules
+
+log = logging.getLogger(__name__)
 
 KEEP = 4
 DUPLICATE = "looks like another pair"
@@ -121,15 +125,27 @@ def filtered(
     found, seen = Filtered(), None if near is None else Seen(near)
     for prompt in prompts:
         choice = choose(prompt, rules, keep, _Never() if seen is None else seen)
-        found.add(prompt, choice)
         if writer is not None:
-            for place in choice.kept:
-                writer.write(prompt.read(place))
-            for reason, count in Counter(choice.rejected.values()).items():
-                writer.reject(reason, count)
+            _write(writer, prompt, choice)
+        found.add(prompt, choice)
         if on_prompt:
             on_prompt(prompt, choice)
     return found
+
+
+def _write(writer: Writer, prompt: Prompt, choice: Choice) -> None:
+    """Store what is kept; a pair that can't be read any more is left out."""
+    for place in list(choice.kept):
+        try:
+            record = prompt.read(place)
+        except DataError as reason:
+            log.warning("%s", reason)
+            choice.kept.remove(place)
+            choice.rejected[place] = NO_PICTURES
+            continue
+        writer.write(record)
+    for told, count in sorted(Counter(choice.rejected.values()).items()):
+        writer.reject(told, count)
 
 
 class _Never(Seen):
