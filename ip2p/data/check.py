@@ -32,6 +32,18 @@ CURES = {
     "small": ("are smaller than the crop and would be enlarged", "use larger pictures, or lower data.crop and data.sizes"),
     "identical": ("have the same picture twice", "take them out unless the instruction asks for no change"),
     "duplicates": ("repeat another pair's picture and instruction", "take the copies out"),
+    "half": ("have one picture of the two", "add the other; repairing sets the half aside"),
+    "listed": ("are listed in seeds.json and are not there", "unpack the data again; repairing writes the list anew"),
+    "unlisted": ("are there and not listed in seeds.json", "repairing lists them"),
+    "prompt": ("are prompts whose prompt.json is missing or broken", "unpack the data again; repairing sets their folders aside"),
+    "torn": ("are lists with a torn or broken line", "repairing keeps the whole ones"),
+    "pair": ("can't be read", "get the file again; repairing keeps the others"),
+    "repeated_id": ("are names that come twice", "give each pair its own; repairing keeps the first"),
+    "changed": ("are files that are not as they were written", "get them again; repairing keeps of them what can be read"),
+    "gone": ("are files that were written and are not there", "get them again; repairing goes on without them"),
+    "manifest": ("tell of the set and are broken", "repairing writes them anew"),
+    "leftover": ("are files that were never finished", "repairing sets them aside"),
+    "unfinished": ("are unfinished", "run the command that makes them again: it goes on"),
     "repeated": ("have the instruction of another prompt", "nothing need be done if it fits; vary the wordings if it is the most"),
 }
 """Of each kind of fault what is said of the pairs, and the cure."""

@@ -4,6 +4,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from .example import DataError
+from .record import PairError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ def ending_of(data: bytes, where: str = "A picture") -> str:
     for head, ending in HEADS:
         if data.startswith(head):
             return ending
-    raise DataError(f"{where} is no PNG, JPEG, WebP, BMP or TIFF picture: save it as one, or leave it out.")
+    raise PairError(f"{where} is no PNG, JPEG, WebP, BMP or TIFF picture: save it as one, or leave it out.")
 
 
 def encoded(picture: "Tensor", kind: str = "png") -> bytes:

@@ -127,7 +127,7 @@ class _Words:
 def _edit(stored: StoredPhoto, kinds: Sequence[str], side: int, words: _Words) -> Example:
     from ..worlds.photo_operators import apply_all
 
-    source, kind = once(lambda: _sized(stored.read(), side)), named(kinds)
+    source, kind = once(lambda: sized(stored.read(), side)), named(kinds)
     usual = np.random.default_rng([*stored.name.encode("utf-8", "replace"), *kind.encode()])
     return Example(
         id=f"{printable(stored.name)}-{kind}",
@@ -145,7 +145,7 @@ def _judged(stored: StoredPhoto, kinds: Sequence[str], side: int) -> Example:
     return example_of(stored.read(), named(kinds), side)
 
 
-def _sized(photo: Photo, side: int) -> Tensor:
+def sized(photo: Photo, side: int) -> Tensor:
     """(H, W, 3) with a short side of `side` pixels; Lanczos."""
     image = decoded(photo.data, photo.name).convert("RGB")
     factor = side / min(image.size)

@@ -30,6 +30,12 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     _prompt: str | None = None
 
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Counts":
+        """What a manifest says."""
+        numbers: dict[str, Any] = {name: int(manifest.get(name) or 0) for name in ("pairs", "prompts", "masks")}
+        return cls(**numbers, rejected=Counter(manifest.get("rejected") or {}))
+
     def add(self, entry: Mapping[str, Any]) -> None:
         """One more pair or rejection, as the journal notes it."""
         if "rejected" in entry:

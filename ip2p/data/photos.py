@@ -140,14 +140,15 @@ def example_of(photo: Photo, kind: str, size: int = SIZE) -> Example:
         instruction=held_out_instruction(kind, photo.name),
         image=lambda: torch.from_numpy(answers_of(photo, size).source),
         caption=SAID["unchanged"].format(shown),
-        edited_caption=_said(kind, shown),
+        edited_caption=said_of(kind, shown),
         edited=lambda: torch.from_numpy(answers_of(photo, size).of(kind)),
         kind=kind,
         judge=judged,
     )
 
 
-def _said(kind: str, shown: str) -> str:
+def said_of(kind: str, shown: str) -> str:
+    """What the right answer of a kind or pair shows, of a photo that shows `shown`."""
     for one in kinds_in(kind):
         shown = SAID[one].format(shown.removeprefix("a photo of "))
     return shown

@@ -15,7 +15,7 @@ from .encoded import ending_of
 from .example import DataError
 from .folder import value_of
 from .opening import PICTURES
-from .record import Record
+from .record import PairError, Record
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +71,11 @@ def read_prompt(folder: Path) -> Prompt:
 
 
 def dumped(value: Any) -> bytes:
-    """A JSON value in one line. Raises DataError for what JSON can't hold."""
+    """A JSON value in one line. Raises PairError for what JSON can't hold."""
     try:
         return json.dumps(value, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise DataError(f"What is known about a pair can't be stored ({error}): use texts, finite numbers, lists and objects.") from error
+        raise PairError(f"What is known about a pair can't be stored ({error}): use texts, finite numbers, lists and objects.") from error
 
 
 def line_of(seed: int, facts: Mapping[str, Any], sample: str = "") -> bytes:

@@ -26,7 +26,7 @@ def pairs_of_shards(shards: Sequence[Path]) -> Iterator[Make]:
 
 def pairs_of_tar(path: Path) -> Iterator[Record]:
     """The pairs of a tar of ours, which may lack its end. Raises DataError."""
-    return (_record(path, key, parts) for key, parts in _grouped(members(path)[0]).items())
+    return (record_in(path, key, parts) for key, parts in grouped(members(path)[0]).items())
 
 
 def _pairs(shard: Path) -> Iterator[Make]:
@@ -35,8 +35,8 @@ def _pairs(shard: Path) -> Iterator[Make]:
     except DataError as reason:
         yield failing(reason)
         return
-    for key, parts in _grouped(inside).items():
-        yield lambda key=key, parts=parts: _record(shard, key, parts)  # type: ignore[misc]
+    for key, parts in grouped(inside).items():
+        yield lambda key=key, parts=parts: record_in(shard, key, parts)  # type: ignore[misc]
     if why:
         yield failing(DataError(why))
 
@@ -50,7 +50,7 @@ def failing(reason: DataError) -> Make:
     return make
 
 
-def _grouped(inside: Sequence[Member]) -> dict[str, dict[str, Member]]:
+def grouped(inside: Sequence[Member]) -> dict[str, dict[str, Member]]:
     """The members of each pair by what they are."""
     pairs: dict[str, dict[str, Member]] = {}
     for member in inside:
@@ -71,7 +71,8 @@ def _other(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _record(shard: Path, key: str, parts: dict[str, Member]) -> Record:
+def record_in(shard: Path, key: str, parts: dict[str, Member]) -> Record:
+    """The pair of a key. Raises DataError where it lacks a part."""
     where = f"{shard.stem}/{printable(key)}"
 
     def data(part: str) -> bytes:

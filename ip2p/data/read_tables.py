@@ -70,7 +70,8 @@ class _Rows:
                 raise DataError(f"{where} has no picture in {self.columns[part]!r}: download the file again, or leave the row out.")
             return bytes(found or b"")
 
-        texts: dict[str, Any] = {part: str(row.get(self.columns.get(part, "")) or "") for part in ("caption", "instruction", "edited_caption")}
+        names = {part: self.columns.get(part, "") for part in ("caption", "instruction", "edited_caption")}
+        texts: dict[str, Any] = {part: str(row.get(name) or "") for part, name in names.items()}
         pictures: dict[str, Any] = {"image": picture("image"), "edited": picture("edited"), "mask": picture("mask") or None}
         if self.ours:
             return Record(prompt=row[GROUP], sample=row["sample"], facts=self._facts(row["facts"], where), **texts, **pictures)

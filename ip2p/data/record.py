@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .example import DataError
+
+
+class PairError(DataError):
+    """A pair that can't be stored as it is, wherever; others can."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from .example import DataError
+from .made_records import Made, made_records
 from .read_shards import Make, failing
 from .record import Record
 
@@ -12,15 +13,17 @@ MADE = ("world", "photos")
 """Specs of pairs that are made by program."""
 
 
-def records(spec: str, on_bad: Callable[[DataError], None] | None = None, start: int = 0, count: int = 0) -> Iterator[Record]:
+def records(
+    spec: str, on_bad: Callable[[DataError], None] | None = None, start: int = 0, count: int = 0, made: Made | None = None
+) -> Iterator[Record]:
     """The pairs of a spec, in an order that never changes.
 
     A folder in any layout that `pairs.open_pairs` reads, a single .tar or .parquet file, "photos:FOLDER" and "world" or
-    "world:recolour,add" (pictures made and encoded on the way; see `made_records`), or several joined by " + ". `on_bad` is told of each
+    "world:recolour,add" (pictures made and encoded on the way, as `made` says), or several joined by " + ". `on_bad` is told of each
     pair that can't be read, which is passed over; without it the first one raises DataError. `start` passes over so many (readable or
     not) without reading them, `count` ends after so many more (0: never). Raises DataError for a spec that is none.
     """
-    for make in islice(makes(spec), start, start + count if count else None):
+    for make in islice(makes(spec, made), start, start + count if count else None):
         try:
             yield make()
         except DataError as reason:
@@ -29,25 +32,31 @@ def records(spec: str, on_bad: Callable[[DataError], None] | None = None, start:
             on_bad(reason)
 
 
-def makes(spec: str) -> Iterator[Make]:
+def makes(spec: str, made: Made | None = None) -> Iterator[Make]:
     """A reader for each pair of a spec; nothing is read before it is called. Raises DataError for a spec that is none."""
+    for part in parts_of(spec):
+        place = place_of(part)
+        if place is None:
+            name, _, rest = part.partition(":")
+            yield from made_records(name, rest, made)
+            continue
+        try:
+            yield from _stored(place, layout_of(place))
+        except OSError as error:
+            yield failing(DataError(f"{place} can't be read ({error.strerror or error}): check the folder and its permissions."))
+
+
+def parts_of(spec: str) -> list[str]:
+    """The sources of a spec. Raises DataError where there is none."""
     if not spec.strip():
         raise DataError("No data is named: name a folder, world, or photos:FOLDER.")
-    if " + " in spec and not Path(spec).expanduser().exists():
-        for part in spec.split(" + "):
-            yield from makes(part)
-        return
-    name, _, rest = spec.strip().partition(":")
-    if name in MADE:
-        from .made_records import made_records
+    whole = " + " not in spec or Path(spec).expanduser().exists()
+    return [spec.strip()] if whole else [part.strip() for part in spec.split(" + ")]
 
-        yield from made_records(name, rest)
-        return
-    place = Path(spec.strip()).expanduser()
-    try:
-        yield from _stored(place, layout_of(place))
-    except OSError as error:
-        yield failing(DataError(f"{place} can't be read ({error.strerror or error}): check the folder and its permissions."))
+
+def place_of(part: str) -> Path | None:
+    """Where a source lies; None for one that is made."""
+    return None if part.partition(":")[0] in MADE else Path(part).expanduser()
 
 
 def layout_of(place: Path) -> str:

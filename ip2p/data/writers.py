@@ -58,6 +58,8 @@ class Writer:
             head["shards"] = {"pairs": limits.pairs, "size": limits.size}
         self.head = head
         self.counts, self.done, self._at = Counts(), 0, 0
+        self.last: tuple[int, str] | None = None
+        """How many were done before the last pair that was there already, and its digest."""
         self.complete = self._is_complete()
         if self.complete:
             return
@@ -66,8 +68,9 @@ class Writer:
         last = None
         for entry in self._events():
             self.counts.add(entry)
+            if "digest" in entry:
+                last, self.last = entry, (self.done, entry["digest"])
             self.done += 1
-            last = entry if "digest" in entry else last
         self._layout.resume(last)
         self._before = self._events()
 
@@ -86,7 +89,7 @@ class Writer:
         return self.done
 
     def write(self, record: Record) -> None:
-        """Store a pair; when this returns it is safe. Raises DataError for one that can't be stored, and where the disk refuses."""
+        """Store a pair; when this returns it is safe. Raises PairError for one that can't be stored, DataError where the disk refuses."""
         if self._passed(lambda: {"digest": digest_of(record)}):
             return
         digest = digest_of(record)
@@ -147,6 +150,7 @@ class Writer:
             found = json.loads(read_file(path))
         except ValueError as error:
             raise DataError(f"{path} is broken ({error}): look at it with `python -m ip2p lint`, or choose another folder.") from error
+        self.counts = Counts.of(found)
         if any(found.get(name) != json.loads(json.dumps(value)) for name, value in self.head.items()):
             raise DataError(f"{self.folder.name} is a finished data set with other settings: choose another folder, or delete it.")
         return True
