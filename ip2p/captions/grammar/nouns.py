@@ -111,16 +111,16 @@ def _phrase(caption: Caption, head: int, end: int) -> Phrase | None:
     first = _described_from(caption, head)
     before = caption.word(first - 1)
     determined = before in words("determiners") or before.endswith(("'s", "’s"))
+    if irregular().get(noun) == noun:  # "a sheep", "two sheep"
+        many = before in words("counted") or not determined
     if before in ("a", "an", "another", "each", "every", "one") and many:
-        return None  # "a glasses", or another noun follows
+        return None  # "a glasses"
     if before in words("counted") and not many and irregular().get(noun) != noun:
         return None
     if not determined:
         alone = many or "bare" in group.tags or (first == 0 and "animal" in group.tags)
         if not alone or not (before == "" or not before[0].isalnum() or _leads(before)):
             return None
-    if many and noun in irregular() and irregular()[noun] == noun and before in ("a", "an"):
-        many = False
     return Phrase(first - determined, first, head, end, noun, many, group)
 
 

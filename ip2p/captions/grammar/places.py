@@ -36,7 +36,7 @@ def _sites(caption: Caption, names: frozenset[str]) -> list[tuple[int, int, int]
     """(preposition, the place's first word, its end) of each place after a preposition."""
     out, at = [], 0
     while at < len(caption.words):
-        length = next((n for n in (2, 1) if " ".join(caption.words[at : at + n]) in names), 0)
+        length = next((n for n in (2, 1) if at + n <= len(caption.words) and " ".join(caption.words[at : at + n]) in names), 0)
         after = caption.word(at + length)
         if length and closes(caption, at + length) and after != "of":
             first = at
