@@ -34,6 +34,7 @@ def run(monkeypatch, capsys, model, *words):
     return capsys.readouterr().out.strip().splitlines()
 
 
+@pytest.mark.whole
 def test_everything_asked_for_is_measured_and_the_last_line_has_it(monkeypatch, capsys, model, tmp_path):
     words = ("--count", 2, "--kinds", "night", "sepia", "--pairs", 3, "--world", 1, "--rows", tmp_path / "rows.jsonl")
     last = json.loads(run(monkeypatch, capsys, model, *words)[-1])
@@ -46,6 +47,7 @@ def test_everything_asked_for_is_measured_and_the_last_line_has_it(monkeypatch, 
     assert last["megabytes"] == round(model.stat().st_size / 1e6, 1)
 
 
+@pytest.mark.whole
 def test_a_stopped_measurement_goes_on_where_it_stopped(monkeypatch, capsys, model, tmp_path):
     rows = tmp_path / "rows.jsonl"
     whole = run(monkeypatch, capsys, model, "--count", 1, "--kinds", "night", "sepia", "fog", "--batch", 1, "--rows", rows)[-1]
@@ -89,6 +91,7 @@ def test_a_pair_of_a_photo_is_an_example_with_words_of_its_own():
     assert len({held_out_instruction("+".join(pair), photo.name) for pair in PAIRS}) == len(PAIRS)
 
 
+@pytest.mark.whole
 def test_the_sheet_shows_every_kind(monkeypatch, capsys, model, tmp_path):
     edited = []
     monkeypatch.setattr(bench, "LOCAL", ("add",))

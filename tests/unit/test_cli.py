@@ -48,6 +48,7 @@ def run(folder, *arguments, capsys=None):
 EDIT = ("edit", "--model", "tiny.safetensors", "--image", "photo.png", "--instruction", "make it night")
 
 
+@pytest.mark.whole
 def test_a_picture_is_edited_in_a_process_of_its_own(folder):
     done = command(*EDIT, "--out", "new/night.png", folder=folder)
     assert done.returncode == 0, done.stderr
@@ -58,6 +59,7 @@ def test_a_picture_is_edited_in_a_process_of_its_own(folder):
     assert [path.name for path in (folder / "new").iterdir()] == ["night.png"]
 
 
+@pytest.mark.whole
 def test_a_mistake_gets_a_sentence_and_code_2(folder):
     done = command("edit", "--model", "nowhere.safetensors", *EDIT[3:], "--out", "x.png", folder=folder)
     assert done.returncode == 2

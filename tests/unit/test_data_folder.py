@@ -157,6 +157,7 @@ def test_a_broken_picture_is_told_when_it_is_opened(tmp_path):
         data[3]
 
 
+@pytest.mark.whole
 def test_the_world_knows_every_answer():
     data = open_dataset("world:recolour,time", count=3, size=64)
     assert [example.kind for example in data] == ["recolour", "time", "recolour"]

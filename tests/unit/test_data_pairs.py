@@ -347,6 +347,7 @@ def test_turned_pictures_stand_upright(tmp_path):
     assert example.shape() == tuple(example.image().shape[:2]) == (40, 32)
 
 
+@pytest.mark.whole
 def test_300000_pairs_open_in_a_moment(tmp_path, monkeypatch):
     """An index, a list and a table of lines of so many pairs: no file is opened or looked at, and little memory is used."""
     count = 300_000

@@ -76,6 +76,7 @@ def test_an_untrained_adapter_changes_nothing_and_a_trained_one_can_be_switched_
     assert all(parameter.requires_grad for _, parameter in made.parameters)
 
 
+@pytest.mark.whole
 def test_only_the_adapter_learns_and_it_learns():
     made = adapted()
     names = {name for name, _ in made.parameters}
@@ -136,6 +137,7 @@ def test_few_pairs_of_each_group_are_always_the_same_ones():
             assert known[some.key(number, pair)] == some.group(number)[pair].id
 
 
+@pytest.mark.whole
 def test_a_run_on_the_training_ring_validates_in_one_pass_and_writes_the_adapter(tmp_path):
     from ip2p.training import run
     from ip2p.training.config import from_table

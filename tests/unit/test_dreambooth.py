@@ -142,6 +142,7 @@ def distance(model: TextToImage, pictures: Tensor, prompt: str) -> float:
     return float(torch.cdist(made.flatten(1), subject.flatten(1)).min(1).values.mean())
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("lora", [False, True])
 def test_the_word_comes_to_mean_the_subject(subject, tmp_path, lora):
     pictures = torch.cat([open_picture(path) for path in sorted(subject.glob("*.png"))])

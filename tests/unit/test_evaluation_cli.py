@@ -52,6 +52,7 @@ def names(folder):
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.whole
 def test_evaluate_writes_lines_a_table_a_plot_and_a_sheet(run, folder):
     asked = ("evaluate", "--data", "data", *FAST, "--image-scale", "1.0,1.5", "--strength", "0.5", "--clip", "clip", "--pictures")
     code, out, err = run(*asked, "--out", "out")

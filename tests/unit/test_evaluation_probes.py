@@ -32,6 +32,7 @@ def pictures(tmp_path):
     return folder
 
 
+@pytest.mark.whole
 def test_limits_on_the_world_are_judged(tmp_path):
     data = probes.world_limits(count=1, size=64)
     assert [example.kind for example in data] == ["view", "count", "swap", "isolate"] == [probe.name for probe in probes.LIMITS]

@@ -243,6 +243,7 @@ print(kills)
 """
 
 
+@pytest.mark.whole
 def test_killed_at_random_moments_and_resumed_the_results_are_the_same(model, tmp_path):
     layouts.plain(tmp_path / "data", count=3)
     given = {"root": str(ROOT), "model": str(model), "folder": str(tmp_path / "data"), "out": str(tmp_path)}

@@ -69,6 +69,7 @@ def test_the_state_predicts_what_the_network_in_training_does(trained):
     close(of_state(export.editor_state(trainable, average, "raw")), raw)
 
 
+@pytest.mark.whole
 def test_one_file_with_both_sets_of_weights(trained, tmp_path):
     trainable, average = trained
     (path,) = export.write(trainable, average, ExportConfig(weights="both", precision="fp32"), tmp_path)

@@ -86,6 +86,7 @@ def train(work: Path, *more: str) -> int:
     return main(["small", str(work / "config.toml"), "--data", str(work / "photos"), "--out", str(work / "run"), *more])
 
 
+@pytest.mark.whole
 def test_all_stages_make_a_file_that_edits(work: Path) -> None:
     assert train(work) == 0
     assert not list((work / "run").rglob("*.partial"))
@@ -100,6 +101,7 @@ def test_all_stages_make_a_file_that_edits(work: Path) -> None:
     assert not torch.equal(edited, picture)
 
 
+@pytest.mark.whole
 def test_training_goes_on_from_a_finished_file(work: Path) -> None:
     """With `start` and no steps the autoencoder is the earlier file's to the bit, and the denoiser begins at its weights."""
     assert train(work) == 0
@@ -136,6 +138,7 @@ def test_latents_that_are_there_are_kept(work: Path) -> None:
     assert pairs.kinds.shape == (len(pairs.source), 2, 2)
 
 
+@pytest.mark.whole
 def test_a_text_to_image_network_shares_its_editors_other_parts(work: Path) -> None:
     assert train(work) == 0
     assert train(work, "--stage", "captioned", "--stage", "painter") == 0

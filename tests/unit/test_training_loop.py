@@ -257,6 +257,7 @@ def test_the_global_random_state_is_left_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.whole
 def test_twenty_kills_at_random_moments_lose_nothing_but_the_steps_since_the_last_save(tmp_path: Path) -> None:
     here = Path(__file__).resolve().parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])])}

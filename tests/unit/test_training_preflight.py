@@ -97,6 +97,7 @@ def test_operations_are_those_of_the_layers(base):
     assert small.checkpointed < small.kept / 2
 
 
+@pytest.mark.whole
 def test_a_run_that_does_not_fit_is_told_what_to_change(base, monkeypatch, tmp_path):
     sets.triplets(tmp_path, size=(160, 160))
     config = settings(data__source=str(tmp_path), data__split="all")

@@ -77,6 +77,7 @@ def same(some, others) -> bool:
     return all(torch.equal(one, other) for one, other in zip(some, others, strict=True))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("how", [{}, LORA, {"run": {"precision": "bf16"}}], ids=["full", "lora", "bf16"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(base: Checkpoint, work: Path, tmp_path: Path, how: dict) -> None:
     chosen = config(work, how)
@@ -205,6 +206,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.whole
 def test_two_processes_give_what_one_gives_and_one_goes_on(base: Checkpoint, work: Path, tmp_path: Path) -> None:
     constant = {"run": {"schedule": "constant"}, "optimizer": {"clip": 0.0, "rate": 1e-5}}
     whole = train(config(work, constant), tmp_path / "one", base, device="cpu")
@@ -231,6 +233,7 @@ def test_two_processes_give_what_one_gives_and_one_goes_on(base: Checkpoint, wor
     assert distance(one, other) < 1e-4 * distance(one, [0 * mean for mean in one])
 
 
+@pytest.mark.whole
 def test_an_interrupt_saves_and_says_how_to_go_on(base: Checkpoint, work: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     running = subprocess.Popen(

@@ -40,6 +40,7 @@ def trained(path, config, resume=False):
     return model.state_dict()
 
 
+@pytest.mark.whole
 def test_a_resumed_training_is_the_same_to_the_bit(tmp_path):
     whole = trained(tmp_path / "whole", TINY)
     torch.manual_seed(0)
