@@ -53,14 +53,7 @@ class FineTuning:
     save_every: int = 20
 
     def __post_init__(self) -> None:
-        limits = {
-            "epochs": (1, 1000),
-            "rate": (1e-8, 1),
-            "batch": (1, 4096),
-            "rank": (1, 1024),
-            "alpha": (1e-3, 1e4),
-            "save_every": (1, 1e9),
-        }
+        limits = {"epochs": (1, 1000), "rate": (1e-8, 1), "batch": (1, 4096), "rank": (1, 1024), "save_every": (1, 10**9)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"The {name.replace('_', ' ')} {getattr(self, name)} is out of range: use {low:g} to {high:g}.")
