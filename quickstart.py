@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--python", type=_absolute, metavar="PATH", help="the Python for it (default: its own venv, else this one)")
         command.add_argument("--port", type=int, help="default: a free one (serve: 8188 when free)")
     test = commands.add_parser("test", help="run every test")
-    test.add_argument("--only", metavar="NAME", help="one part: style, types, unit, contract, host, comfyui or browser")
+    test.add_argument("--only", metavar="NAME", help="one part: style, types, unit, runs, contract, host, comfyui or browser")
     return top
 
 
