@@ -6,6 +6,7 @@ import folder_paths
 
 EVALUATIONS = "ip2p_evaluations"
 TRAINING = "ip2p_training"
+DATA_SETS = "ip2p_data"
 
 
 def folder_of(kind: str, name: str) -> Path:

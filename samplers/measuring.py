@@ -1,7 +1,7 @@
 """Measures whose networks live in the host's memory: loaded when they are needed, moved away when the host wants the room."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import comfy.model_management
@@ -24,6 +24,12 @@ class _Networks(nn.Module):
         self.networks = networks
 
 
+def managed(networks: Iterable[nn.Module]) -> list[ModelPatcher]:
+    """Networks as what the host moves to its device and away again."""
+    places = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    return [ModelPatcher(_Networks(network), *places) for network in networks]
+
+
 class HostMeasures:
     """``Measures`` under the host's memory management; a call is the same as theirs."""
 
@@ -31,9 +37,8 @@ class HostMeasures:
         """The networks are moved to where the host keeps models that wait."""
         self.measures = measures
         self.device = comfy.model_management.get_torch_device()
-        offload = comfy.model_management.unet_offload_device()
-        measures.to(offload)
-        self.patchers = [ModelPatcher(_Networks(network), self.device, offload) for network in measures.modules().values()]
+        measures.to(comfy.model_management.unet_offload_device())
+        self.patchers = managed(measures.modules().values())
 
     def __call__(
         self,

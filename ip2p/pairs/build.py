@@ -13,8 +13,8 @@ from ..metrics.pretrained import identity
 from ..sampling import OnStep
 from ..text_to_image import TextToImage
 from .draws import Sample, Settings
-from .early_stop import EarlyStop
-from .generate import Generate, Keep
+from .early_stop import EarlyStop, Midway
+from .generate import Generate
 from .prompt_to_prompt import paint
 from .prompt_to_prompt_control import PromptToPrompt
 
@@ -50,8 +50,14 @@ class ModelPaint:
     def __init__(self, model: TextToImage, settings: Settings, edit: PromptToPrompt | None = None) -> None:
         self.model, self.settings, self.edit = model, settings, edit or PromptToPrompt()
 
-    def __call__(self, samples: Sequence[Sample], keep: Keep, on_step: OnStep | None = None) -> Tensor:
-        return paint(self.model, samples, self.settings, self.edit, on_step, keep)
+    def __call__(self, samples: Sequence[Sample], midway: Midway, on_step: OnStep | None = None) -> Tensor:
+        def keep(done: int, total: int, denoised: Tensor) -> list[int] | None:
+            midway.count()
+            return midway(done, total, denoised)
+
+        pictures = paint(self.model, samples, self.settings, self.edit, on_step, keep)
+        midway.count()  # of the last step, after which nobody is asked
+        return pictures
 
     def decode(self, denoised: Tensor) -> Tensor:
         """Pictures (B, H, W, 3) of latents on the network's scale."""

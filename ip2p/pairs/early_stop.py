@@ -61,9 +61,10 @@ class EarlyStop:
 
 
 class Midway:
-    """What a painter asks after each step of some samples that are made together; it counts their passes and drops the hopeless.
+    """What a painter asks after each step of some samples that are made together: it drops the hopeless once, and keeps count.
 
-    Afterwards ``passes`` has the network passes of each sample, ``reasons`` why some were dropped, by their places.
+    The painter tells it the network passes over single pictures that each sample under way has taken (`count`). Afterwards ``passes`` has
+    them for each sample, ``reasons`` why some were dropped, by their places.
     """
 
     def __init__(self, samples: Sequence[Sample], early: EarlyStop | None, decode: Decode, score: Callable[..., list[Facts]]) -> None:
@@ -74,8 +75,7 @@ class Midway:
 
     def __call__(self, done: int, total: int, denoised: Tensor) -> list[int] | None:
         """Which of the samples under way go on, as `prompt_to_prompt.paint` wants it: None for all. ``denoised`` is (2n, C, h, w)."""
-        self.count(1)
-        if self.early is None or done != max(1, round(self.early.at * total)) or done >= total:
+        if done != self.at(total):
             return None
         captions = [(self.samples[place].triplet.caption, self.samples[place].triplet.edited_caption) for place in self.under_way]
         rough = self.score(self.decode(denoised).unflatten(0, (-1, 2)), captions, rough=True)
@@ -85,10 +85,15 @@ class Midway:
         self.under_way = [self.under_way[number] for number in going]
         return None if len(going) == len(reasons) else going
 
-    def count(self, steps: int) -> None:
-        """So many steps of those under way are made."""
+    def at(self, total: int) -> int:
+        """After how many of all steps samples are dropped; 0: never."""
+        middle = 0 if self.early is None else max(1, round(self.early.at * total))
+        return middle if middle < total else 0
+
+    def count(self, passes: int = PASSES) -> None:
+        """Each of those under way has taken so many passes more."""
         for place in self.under_way:
-            self.passes[place] += steps * PASSES
+            self.passes[place] += passes
 
     def _reason(self, place: int, scores: Facts) -> str:
         assert self.early is not None

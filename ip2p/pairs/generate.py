@@ -1,5 +1,6 @@
 """The stage that makes pairs: a prompt in, its samples out, with their scores."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,16 +14,18 @@ from .draws import Sample, Settings, chunks
 from .early_stop import EarlyStop, Midway
 from .score import CLIP_SCORES, HASHES, Facts
 
-Keep = Callable[[int, int, Tensor], Sequence[int] | None]
 Score = Callable[..., list[Facts]]
 """`score.Scorer`, or the same under a host's memory management."""
 DROPPED, PASSES = "dropped", "passes"
+NO_NUMBERS = "the network's numbers overflowed"
+"""Why a sample without finite scores is dropped: half precision is too small for some models."""
 
 
 class Paint(Protocol):
-    """Makes the pictures (M, 2, H, W, 3) in [0, 1] of samples that share a network's batch; `keep` may drop some on the way."""
+    """Makes the pictures (M, 2, H, W, 3) in [0, 1] of samples that share a network's batch; `midway` is told of every pass, and may drop
+    some samples on the way."""
 
-    def __call__(self, samples: Sequence[Sample], keep: Keep, on_step: OnStep | None = None) -> Tensor: ...
+    def __call__(self, samples: Sequence[Sample], midway: Midway, on_step: OnStep | None = None) -> Tensor: ...
 
     def decode(self, denoised: Tensor) -> Tensor:
         """Pictures (B, H, W, 3) of denoised latents on the network's scale."""
@@ -62,7 +65,6 @@ class Generate:
     def _made(self, chunk: Sequence[Sample], on_step: OnStep | None) -> list[Made]:
         midway = Midway(chunk, self.early, self.paint.decode, self.score)
         pictures = self.paint(chunk, midway, on_step)
-        midway.count(1)  # the last step, after which nobody is asked
         left = [chunk[place] for place in midway.under_way]
         scores = self.score(pictures, [(sample.triplet.caption, sample.triplet.edited_caption) for sample in left])
         found: dict[int, tuple[Facts, Tensor | None]] = {place: ({}, None) for place in midway.reasons}
@@ -74,6 +76,8 @@ def _one(sample: Sample, place: int, midway: Midway, scores: Facts, pictures: Te
     facts: Facts = {"number": sample.number, "p2p_threshold": sample.p, "cfg_scale": sample.guidance}
     facts |= {name: scores[name] for name in (*CLIP_SCORES, *sorted(scores.keys() - {*CLIP_SCORES, HASHES}), HASHES) if name in scores}
     facts[PASSES] = midway.passes[place]
-    if place in midway.reasons:
-        facts[DROPPED] = midway.reasons[place]
-    return Made(sample, facts, pictures)
+    if broken := any(isinstance(value, float) and not math.isfinite(value) for value in facts.values()):
+        facts = {name: value for name, value in facts.items() if not isinstance(value, float) or math.isfinite(value)}
+    if broken or place in midway.reasons:
+        facts[DROPPED] = NO_NUMBERS if broken else midway.reasons[place]
+    return Made(sample, facts, None if broken else pictures)
