@@ -89,11 +89,11 @@ def _draws(sampler: Any) -> bool:
 
 def _stream(sampler: Any, noise: Tensor, seed: int, sigmas: Tensor) -> NoiseSampler:
     """The noise that the host's sampler would draw by itself for rows that start from ``noise``: Gaussian, or along a Brownian path."""
-    name, levels = sampler.sampler_function.__name__, sigmas[sigmas > 0]
+    name, levels, own = sampler.sampler_function.__name__, sigmas[sigmas > 0], _mended(noise, seed)
     if "dpmpp" in name and "sde" in name and len(levels):
-        path: NoiseSampler = BrownianTreeNoiseSampler(noise, levels.min(), levels.max(), seed=seed, cpu=not name.endswith("_gpu"))
+        path: NoiseSampler = BrownianTreeNoiseSampler(noise, levels.min(), levels.max(), seed=own, cpu=not name.endswith("_gpu"))
         return path
-    gaussian: NoiseSampler = default_noise_sampler(noise, seed=_mended(noise, seed))
+    gaussian: NoiseSampler = default_noise_sampler(noise, seed=own)
     return gaussian
 
 

@@ -90,7 +90,7 @@ class TestVariations:
 
         rows_at_once = pack_module(nodes, "samplers.batches").rows_at_once
         assert [rows_at_once(editor.model, "euler", (4, side, side)) for side in (32, 64, 128)] == [4, 1, 1]
-        assert rows_at_once(editor.model, "dpmpp_2m_sde", (4, 32, 32)) == 1
+        assert rows_at_once(editor.model, "dpm_adaptive", (4, 32, 32)) == 1
 
     def test_parts_on_the_model_work(self, vary, edit, editor, call, photos):
         custom = {"steps": 6, "image_every": 4, "text_every": 2, "until": 100.0}
