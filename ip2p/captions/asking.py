@@ -6,11 +6,10 @@ from typing import Any
 
 from ..ids import id_of, seed_of
 from . import prompts
+from .filters import BROKEN, normal
 from .source import Refused
 from .triplet import Triplet
 
-BROKEN = "broken format"
-TOO_LONG = "too long"
 PAPER_TEMPERATURE, PAPER_FREQUENCY_PENALTY = 0.7, 0.1
 LONGEST = 160
 """Tokens of a reply. The authors allow 256; two captions that CLIP can read whole, of 77 tokens each, take fewer than this."""
@@ -22,7 +21,7 @@ class Asking:
 
     ``format``: one of `prompts.FORMATS`. ``examples``: triplets from which ``shown`` are drawn for each reply (not in the paper's format).
     ``temperature``: 0 (always the likeliest word) to 2. ``frequency_penalty``: -2 to 2, as OpenAI defines it. ``max_tokens``: of a reply.
-    ``tries``: replies asked for until one can be read. Raises ValueError for values out of range.
+    ``tries``: replies asked for until one is an edit that changes the caption. Raises ValueError for values out of range.
     """
 
     format: str = "chat"
@@ -73,3 +72,8 @@ def proposal(caption: str, reply: str, ended: bool, source: str) -> Triplet | Re
     if edit is None:
         return Refused(caption, BROKEN, reply)
     return Triplet(caption, edit.instruction, edit.edited_caption, source=source)
+
+
+def worth_another(made: Triplet | Refused) -> bool:
+    """Whether to ask again, as the authors do: nothing could be read, or the edit leaves the caption as it is."""
+    return isinstance(made, Refused) or normal(made.caption) == normal(made.edited_caption)

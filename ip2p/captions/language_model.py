@@ -15,7 +15,8 @@ from torch import nn
 from ..devices import pick_device
 from ..metrics.pretrained import from_pretrained
 from . import prompts
-from .asking import TOO_LONG, Asking, proposal, reply_seed
+from .asking import Asking, proposal, reply_seed, worth_another
+from .filters import LONG
 from .generation import OnToken, Reply, generate
 from .source import Answer, Refused
 from .triplet import Triplet
@@ -115,7 +116,7 @@ class LocalSource:
         """Tokens written so far."""
 
     def ask(self, captions: Sequence[str], count: int, seed: int) -> Iterator[Answer]:
-        """As `source.Source`. Replies that can't be read are asked for again, with other seeds, up to `Asking.tries` times."""
+        """As `source.Source`. What is no edit is asked for again, with other seeds, up to `Asking.tries` times."""
         wishes = [(caption, number) for caption in captions for number in range(count)]
         made: Answer = []
         for start in range(0, len(wishes), self.batch):
@@ -128,7 +129,7 @@ class LocalSource:
         rows = [self.model.tokens(self.asking, caption, seed, number) for caption, number in wishes]
         room = self.model.longest - self.asking.max_tokens
         made: dict[int, Triplet | Refused] = {
-            place: Refused(caption, TOO_LONG) for place, (caption, _) in enumerate(wishes) if len(rows[place]) > room
+            place: Refused(caption, LONG) for place, (caption, _) in enumerate(wishes) if len(rows[place]) > room
         }
         left = [place for place in range(len(wishes)) if place not in made]
         for attempt in range(self.asking.tries):
@@ -139,7 +140,7 @@ class LocalSource:
             self.tokens += sum(reply.tokens for reply in replies)
             for place, reply in zip(left, replies, strict=True):
                 made[place] = proposal(wishes[place][0], reply.text, reply.ended, self.name)
-            left = [place for place in left if isinstance(made[place], Refused)]
+            left = [place for place in left if worth_another(made[place])]
         return [made[place] for place in range(len(wishes))]
 
 

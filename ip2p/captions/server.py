@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import prompts
-from .asking import Asking, proposal, reply_seed
+from .asking import Asking, proposal, reply_seed, worth_another
 from .keys import ADDRESS, client_settings
 from .source import Answer, Refused
 from .triplet import Triplet
@@ -103,12 +103,12 @@ class ServerSource:
         return future.result()
 
     async def _proposal(self, client: Any, slots: asyncio.Semaphore, caption: str, seed: int, number: int) -> Triplet | Refused:
-        """Replies are asked for until one can be read, up to `Asking.tries` times."""
+        """What is no edit is asked for again, up to `Asking.tries` times."""
         made: Triplet | Refused = Refused(caption, NO_ANSWER)
         for attempt in range(self.asking.tries):
             async with slots:
                 made = await self._attempt(client, caption, seed, number, attempt)
-            if isinstance(made, Triplet) or made.reason in (NO_ANSWER, REFUSED):
+            if not worth_another(made) or (isinstance(made, Refused) and made.reason in (NO_ANSWER, REFUSED)):
                 break
         return made
 

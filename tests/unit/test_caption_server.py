@@ -8,7 +8,8 @@ from completion_server import NAME, serving
 from tiny_language import TAUGHT, llama, memorised, tokenizer
 
 from ip2p.captions import server as servers
-from ip2p.captions.asking import BROKEN, Asking
+from ip2p.captions.asking import Asking
+from ip2p.captions.filters import BROKEN
 from ip2p.captions.language_model import LanguageModel
 from ip2p.captions.server import NO_ANSWER, REFUSED, Server, ServerSource
 from ip2p.captions.triplet import Triplet

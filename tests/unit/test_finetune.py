@@ -16,11 +16,11 @@ from ip2p.captions.triplet import Triplet
 
 NEW = (
     Triplet("a dog on a beach", "make it night", "a dog on a beach at night"),
-    Triplet("a red car in a street", "add a mountain", "a red car in a street below a mountain"),
+    Triplet("a bowl of apples", "add a mountain", "a bowl of lemons below a mountain"),
     Triplet("a castle on a hill", "as a pencil sketch", "pencil sketch of a castle on a hill"),
     Triplet("a woman in a street", "make it snow", "a woman in a snowy street"),
 )
-LONG = FineTuning(epochs=120, rate=1e-2, batch=4, rank=16)
+LONG = FineTuning(epochs=100, rate=3e-3, batch=4, rank=16)
 SHORT = FineTuning(epochs=2, batch=2, save_every=2)
 GREEDY = Asking(format="paper", temperature=0.0, frequency_penalty=0.0, max_tokens=40)
 
