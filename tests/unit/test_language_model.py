@@ -12,7 +12,6 @@ from ip2p.captions.filters import BROKEN, LONG, normal
 from ip2p.captions.generation import PaperSampling, generate
 from ip2p.captions.language_model import LanguageModel, LocalSource
 from ip2p.captions.source import Refused
-from ip2p.captions.triplet import Triplet
 from ip2p.ids import seed_of
 
 CAPTIONS = [triplet.caption for triplet in TAUGHT]
