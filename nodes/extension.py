@@ -1,6 +1,7 @@
 """All nodes of the pack, as the host asks for them."""
 
 from . import (
+    captions,
     dreambooth,
     edit,
     editors,
@@ -11,6 +12,7 @@ from . import (
     measures,
     model,
     one_pass,
+    pairs,
     picture,
     prompt_to_prompt,
     schedules,
@@ -45,6 +47,8 @@ class InstructPix2PixExtension(ComfyExtension):
             one_pass,
             dreambooth,
             editors,
+            captions,
             prompt_to_prompt,
+            pairs,
         )
         return [node for file in files for node in file.NODES]
