@@ -1,5 +1,7 @@
 """Prompt-to-Prompt's mathematics on plain tensors."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -25,8 +27,18 @@ def plain_edit(pairs, tokens, **change):
 
 @pytest.mark.parametrize(
     ("share", "steps", "shared"),
-    [(0.0, 5, []), (0.1, 5, [0]), (0.25, 5, [0]), (0.26, 5, [0, 1]), (0.9, 5, [0, 1, 2, 3]), (1.0, 5, [0, 1, 2, 3, 4])]
-    + [(0.0, 1, []), (0.01, 1, [0]), (1.0, 1, [0]), (0.5, 2, [0])],
+    [
+        (0.0, 5, []),
+        (0.1, 5, [0]),
+        (0.25, 5, [0]),
+        (0.26, 5, [0, 1]),
+        (0.9, 5, [0, 1, 2, 3]),
+        (1.0, 5, [0, 1, 2, 3, 4]),
+        (0.0, 1, []),
+        (0.01, 1, [0]),
+        (1.0, 1, [0]),
+        (0.5, 2, [0]),
+    ],
 )
 def test_a_share_lasts_while_it_is_more_than_the_steps_part(share, steps, shared):
     assert [i for i in range(steps) if attention.active(torch.tensor([share]), i, steps)] == shared
@@ -43,7 +55,7 @@ def test_only_named_pairs_share_and_the_first_rows_never_change():
 def test_calls_between_noise_levels_belong_to_the_step_that_began():
     levels = sigmas.normal(6)
     assert [attention.step_of(float(level), levels) for level in levels[:-1]] == list(range(6))
-    between = [float((a * b).sqrt()) for a, b in zip(levels[:-2], levels[1:-1], strict=True)]
+    between = [float((a * b).sqrt()) for a, b in pairwise(levels[:-1])]
     assert [attention.step_of(level, levels) for level in between] == list(range(5))
     assert attention.step_of(float(levels[0]) * 2, levels) == 0
     assert attention.step_of(0.0, levels) == 5
@@ -97,7 +109,9 @@ def test_what_is_appended_to_a_text_keeps_its_own_maps():
         attention.fitted(plain_edit(1, 4), 3)
 
 
-@pytest.mark.parametrize(("places", "size", "sides"), [(64, (8, 8), (8, 8)), (16, (8, 8), (4, 4)), (35, (9, 13), (5, 7)), (1, (4, 4), (1, 1))])
+@pytest.mark.parametrize(
+    ("places", "size", "sides"), [(64, (8, 8), (8, 8)), (16, (8, 8), (4, 4)), (35, (9, 13), (5, 7)), (1, (4, 4), (1, 1))]
+)
 def test_an_attention_map_knows_its_sides(places, size, sides):
     assert attention.grid(places, *size) == sides
 
