@@ -72,7 +72,11 @@ def changed(caption: Caption, changes: Iterable[Change]) -> str:
     """The caption with some spans changed; a/an before them agrees, and so does the capital of the first word."""
     text = caption.text
     for change in sorted(changes, key=lambda change: (change.start, change.end), reverse=True):
-        start, end, new = change.start, change.end, change.text
+        start, end, new = (
+            change.start,
+            change.end,
+            _cased(caption.said(change.start, change.end), change.text) if change.start else change.text,
+        )
         if new and caption.word(start - 1) in ("a", "an"):
             start, new = start - 1, article(new)
         first = caption.places[start][0] if start < len(caption.places) else len(caption.text)
@@ -84,6 +88,13 @@ def changed(caption: Caption, changes: Iterable[Change]) -> str:
         was = caption.text[first : first + 1]
         text = text[:first] + (capital(new) if was.isupper() and start == 0 else new) + text[last:]
     return _joined(text, caption.text)
+
+
+def _cased(old: str, new: str) -> str:
+    """New words as the old ones were spelt: a name's capital, or capitals throughout."""
+    if len(old) > 1 and old.isupper():
+        return new.upper()
+    return capital(new) if old[:1].isupper() else new
 
 
 def _joined(text: str, before: str) -> str:

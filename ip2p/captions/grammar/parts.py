@@ -5,15 +5,16 @@ import numpy as np
 from .asking import Edit, asked, one
 from .english import Caption, Change, changed, ended
 from .lists import columns, values, words
-from .nouns import Phrase, named, phrases
+from .nouns import Phrase, closes, named, phrases, verbs
 from .things import sites
 
 WORN_AFTER = ("in", "wearing")
 CLOSED = ("", "while", "as", ".", "!", "?", ";")
 """What follows where a part of a sentence is over."""
-TAIL = ("in its mouth", "in his mouth", "in her mouth", "in their mouths", "in their mouth", "in his hand", "in her hand", "in his hands")
-TAILS = (*TAIL, "in her hands", "in their hands", "in the background", "in the distance", "on its back", "on his back", "on her back")
-TAILS_TOO = (*TAILS, "around its neck", "around his neck", "on its head", "on his head", "on her head", "nearby", "on it")
+TAILS = ("in hand", "in mouth", "in tow", "in the background", "in the distance", "in the foreground", "nearby", "overhead")
+OWN, THEM = ("his", "her", "its", "their"), ("him", "her", "them", "it")
+HOLDING_ON = frozenset(["is", "are", "was", "were", "and", "or", ",", "while", "both", "all", "also", "still", "not", "each", "share"])
+"""After these, "wearing" or "holding" can't go."""
 SHORTEST = 3
 """Words that must be left."""
 
@@ -95,7 +96,8 @@ def remove(caption: Caption, rng: np.random.Generator) -> Edit | None:
     for number in rng.permutation(len(found)):
         phrase, (start, end) = found[number]
         name = named(caption, phrase, there)
-        if name and len(caption.words) - (end - start) > SHORTEST:
+        left = len(caption.words) - (end - start) > SHORTEST and caption.word(start - 1) not in ("and", "or", "is", "are", "was", "were")
+        if name and left and caption.word(phrase.start) != "one":
             return Edit(asked(rng, "remove", the=name), changed(caption, [Change(start, end, "")]))
     return None
 
@@ -109,7 +111,7 @@ def _without(caption: Caption, phrase: Phrase, there: list[Phrase]) -> tuple[int
     phrased = over or after in words("prepositions")
     if before == "and" and over and any(other.end == phrase.start - 1 for other in there):
         return phrase.start - 1, end
-    if before in ("wearing", "holding", "carrying") and earlier not in ("is", "are", "and", "or", ",", "was", "were", "while"):
+    if before in ("wearing", "holding", "carrying") and earlier not in HOLDING_ON:
         return (phrase.start - 1, end) if after not in ("and", ",", "or", "of") else None
     if earlier.endswith("ed") or after == "of" or earlier in words("participles"):
         return None  # "covered with", "followed by": what is left would mean something else
@@ -127,9 +129,22 @@ def _without(caption: Caption, phrase: Phrase, there: list[Phrase]) -> tuple[int
 
 
 def _tail(caption: Caption, at: int) -> int:
-    """Where a thing's own place ends: "in its mouth"."""
-    for tail in TAILS_TOO:
+    """Where a thing's own place ends: "in its mouth", "behind them", "in the background"; a hat may be "on"."""
+    for tail in TAILS:
         wanted = tuple(tail.split(" "))
         if caption.words[at : at + len(wanted)] == wanted:
             return at + len(wanted)
+    if caption.word(at) in words("prepositions"):
+        owner = caption.word(at + 1)
+        if (
+            owner in OWN
+            and caption.word(at + 2).isalnum()
+            and caption.word(at + 2) not in words("prepositions")
+            and closes(caption, at + 3)
+        ):
+            return at + 3
+        if owner in THEM and closes(caption, at + 2):
+            return at + 2
+        if caption.word(at) == "on" and owner not in words("determiners") and (not owner.isalnum() or owner in verbs()):
+            return at + 1
     return at

@@ -1,5 +1,7 @@
 """Edits of the place: another one instead of that which is said, or one where none is."""
 
+import re
+
 import numpy as np
 
 from .asking import Edit, asked, one
@@ -8,6 +10,8 @@ from .lists import columns, values, words
 from .nouns import closes, describes
 
 STILL, THROUGH, ALONG, INTO = ("in", "on", "at"), ("through", "across"), ("along", "down"), ("into", "in", "through")
+NAMED = re.compile(r"\b(?:in|at|of|near|from) (?:the )?[A-Z]")
+"""A place with a name of its own: "in Paris", "of the Alps"."""
 WATER = frozenset(["ocean", "lake", "river", "pool", "pond", "sea", "water", "swimming pool", "stream", "creek"])
 
 
@@ -20,7 +24,7 @@ def place(caption: Caption, rng: np.random.Generator) -> Edit | None:
         return _moved(caption, *there[0], rng)
     if there or any(caption.has(section) for section in ("indoors", "snowing", "bathing", "made")):
         return None
-    if caption.has("tied") or set(values("places")) & caption.known:
+    if caption.has("tied") or set(values("places")) & caption.known or NAMED.search(caption.text):
         return None
     into, new = _still(rng)
     return Edit(asked(rng, "place whole", **{"in": into, "new": new}), ended(caption, f"{into} {new}"))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...ids import chance_of
-from ..source import Answer
+from ..source import Answer, Refused
 from ..triplet import Triplet
 from . import parts, places, things, whole, world
 from .asking import Edit, spoken
@@ -25,6 +25,8 @@ EDITS: dict[str, Make] = {
 }
 KINDS = tuple(EDITS)
 """Kinds of edit, as `kind` of a triplet says them."""
+NOTHING = "nothing to edit"
+"""Why a caption gets no triplet."""
 TRIES = 6
 """How often an edit is drawn again that was made of the caption before."""
 
@@ -46,27 +48,28 @@ class Grammar:
         return (self.edits(caption, count, seed) for caption in captions)
 
     def edits(self, caption: str, count: int, seed: int) -> Answer:
-        """At most `count` different triplets of a caption, of as many kinds as there are."""
+        """At most `count` different triplets of a caption, of as many kinds as it allows; a refusal where it allows none."""
         text = tidy(caption)
-        order = self._order(text, seed)
         found: dict[str, Triplet] = {}
-        for number in range(count):
-            triplet = self._one(text, seed, number, order, set(found))
-            if triplet is None:
-                break
-            found[triplet.edited_caption] = triplet
-        return list(found.values())
+        if _english(text):
+            order = self._order(text, seed)
+            for number in range(count):
+                triplet = self._one(text, seed, number, order, set(found))
+                if triplet is None:
+                    break
+                order.append(order.pop(order.index(triplet.kind)))  # its turn comes again after all others
+                found[triplet.edited_caption] = triplet
+        return list(found.values()) or [Refused(text, NOTHING)]
 
     def _order(self, text: str, seed: int) -> list[str]:
         """The kinds in the order in which this caption gets them."""
         return [self.kinds[number] for number in chance_of(text, seed, "kinds").permutation(len(self.kinds))]
 
     def _one(self, text: str, seed: int, number: int, order: list[str], taken: set[str]) -> Triplet | None:
-        """The triplet of a number: of the kind whose turn it is, else of the next that the caption allows."""
+        """The triplet of a number: of the first kind in the order that the caption allows."""
         caption, rng = Caption(text), chance_of(text, seed, number)
         scene = world.read(text)
-        for turn in range(len(order)):
-            kind = order[(number + turn) % len(order)]
+        for kind in order:
             for _ in range(TRIES):
                 edit = world.edited(scene, kind, rng) if scene else EDITS[kind](caption, rng)
                 if edit is None:
@@ -75,3 +78,9 @@ class Grammar:
                     instruction = edit.instruction if scene else spoken(rng, edit.instruction)
                     return Triplet(text, instruction, edit.edited, source=self.name, kind=kind)
         return None
+
+
+def _english(text: str) -> bool:
+    """Whether most letters are such as English has."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return 2 * sum(letter.isascii() for letter in letters) > len(letters)

@@ -7,6 +7,7 @@ from .english import Caption, Change, article, changed, plural
 from .lists import columns, values, words
 from .nouns import Phrase, is_colour, named, phrases
 
+LOOKING = frozenset(["for", "at", "to", "toward", "towards", "from", "into", "facing", "of"])
 PEOPLE_KEEP = frozenset(["big", "small", "little", "large", "huge", "tiny", "tall", "short", "giant"])
 LOOKS = frozenset(
     [
@@ -46,15 +47,24 @@ OF_A_LOOK = ("golden", "glass", "chrome", "ice", "crystal", "paper", "chocolate"
 def sites(caption: Caption, rng: np.random.Generator) -> list[tuple[Phrase, str]]:
     """The things that can be named without doubt, with their names, in any order."""
     there = phrases(caption)
-    found = [(phrase, name) for phrase in there if (name := named(caption, phrase, there))]
+    found = [(phrase, name) for phrase in there if not _ours(caption, phrase) and (name := named(caption, phrase, there))]
     return [found[number] for number in rng.permutation(len(found))]
+
+
+def _ours(caption: Caption, phrase: Phrase) -> bool:
+    """Whether it is the camera that took the picture: "smiling at the camera"."""
+    return phrase.noun.endswith("camera") and caption.word(phrase.start) == "the" and caption.word(phrase.start - 1) in LOOKING
 
 
 def replace(caption: Caption, rng: np.random.Generator) -> Edit | None:
     """One thing becomes another of its kind."""
     for phrase, name in sites(caption, rng):
         known = [new for new in phrase.group.others if _fresh(caption, new) and not (phrase.plural and new[:1].isupper())]
-        if not known or caption.word(phrase.end) in ("of", "made"):
+        if (
+            not known
+            or caption.word(phrase.end) in ("of", "made")
+            or (phrase.group.name == "tree" and caption.word(phrase.start - 1) == "of")
+        ):
             continue
         new = one(rng, known)
         noun = plural(new.rstrip("!")) if phrase.plural else new.rstrip("!")

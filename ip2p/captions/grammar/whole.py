@@ -175,7 +175,8 @@ def _fragment(caption: Caption) -> str:
         for i, word in enumerate(caption.words)
         if word in verbs() and i > 0 and (caption.words[i : i + 1] not in nouns() or word.endswith("s"))
     ]
-    finite = [i for i in finite if caption.word(i - 1) not in words("determiners") and not describes(caption.word(i - 1))]
+    finite = [i for i in finite if caption.word(i - 1) not in words("determiners")]
+    finite = [i for i in finite if caption.word(i).endswith("s") or not describes(caption.word(i - 1))]
     text = caption
     if aux < len(caption.words):
         if (
