@@ -9,6 +9,7 @@ from . import (
     fast,
     guidance,
     isolate,
+    language,
     measures,
     model,
     one_pass,
@@ -48,6 +49,7 @@ class InstructPix2PixExtension(ComfyExtension):
             dreambooth,
             editors,
             captions,
+            language,
             prompt_to_prompt,
             pairs,
         )

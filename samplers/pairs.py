@@ -16,8 +16,11 @@ from torch import Tensor
 from ..ip2p.captions.triplet import Triplet
 from ..ip2p.data.samples import Samples
 from ..ip2p.pairs import rating
+from ..ip2p.pairs.browse import Browsed, browse
 from ..ip2p.pairs.draws import Sample, Settings
 from ..ip2p.pairs.early_stop import EarlyStop, Midway
+from ..ip2p.pairs.filter import AUTHORS_PASSES, Filtered, is_run
+from ..ip2p.pairs.filter_run import Wish, filter_into
 from ..ip2p.pairs.generate import Generate, Made
 from ..ip2p.pairs.loop import Tally, Watch, run
 from ..ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
@@ -61,9 +64,9 @@ class HostPaint:
         self.wired, self.settings, self.edit = wired, asked.settings, asked.edit
         self.sampler = comfy.samplers.sampler_object(asked.settings.sampler) if asked.sampler is None else asked.sampler
         sampling = wired.model.get_model_object("model_sampling")
-        own = asked.sigmas is None
-        self.sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", asked.settings.steps) if own else asked.sigmas
-        if self.sigmas is None or len(self.sigmas) < 2:
+        own = comfy.samplers.calculate_sigmas(sampling, "normal", asked.settings.steps)
+        self.sigmas: Tensor = own if asked.sigmas is None else asked.sigmas
+        if len(self.sigmas) < 2:
             raise ValueError("The sigmas have no steps: wire those of a scheduler with at least one step.")
 
     def __call__(self, samples: Sequence[Sample], midway: Midway, on_step: OnStep | None = None) -> Tensor:
@@ -79,8 +82,8 @@ class HostPaint:
             midway.count(counter.taken(len(midway.under_way)))
             return midway(done, total, denoised)
 
-        told = (model, self.wired.clip, self.wired.vae, samples, self.settings, self.edit, self.sampler, self.sigmas, callback)
-        pictures = paint_in_host(*told, keep, midway.at(len(self.sigmas) - 1))
+        wired, middle = self.wired._replace(model=model), midway.at(len(self.sigmas) - 1)
+        pictures = paint_in_host(*wired, samples, self.settings, self.edit, self.sampler, self.sigmas, callback, keep, middle)
         midway.count(counter.taken(len(midway.under_way)))
         return pictures
 
@@ -183,6 +186,7 @@ class Shown:
         self.prompts, self.settings, self.steps, self.say = prompts, settings, steps, say or (lambda _: None)
         self.total, self.done, self.made = Tally(), 0, 0
         self._bar = comfy.utils.ProgressBar(prompts * UNITS)
+        self._at = 0
         self._pair: tuple[str, Any, int] | None = None
 
     def step(self, done: int, steps: int, _: Tensor) -> None:
@@ -205,5 +209,40 @@ class Shown:
         self._show(0)
 
     def _show(self, share: float) -> None:
-        units = min(int((self.done + share) * UNITS), self.prompts * UNITS)
-        self._bar.update_absolute(units, self.prompts * UNITS, self._pair)
+        self._at = max(self._at, min(int((self.done + share) * UNITS), self.prompts * UNITS))
+        self._bar.update_absolute(self._at, self.prompts * UNITS, self._pair)
+
+
+def keep_best(wish: Wish, out: Path, layout: str, replace: bool) -> Filtered:
+    """Filter into a folder, with the host's bar. Raises ValueError in a sentence, and the host's exception on cancel."""
+    total = max(1, len(Samples(Path(wish.spec)).names()) if is_run(wish.spec) else 1)
+    tick = _ticks(total)
+    return filter_into(wish, out, layout, replace, lambda *_: tick())
+
+
+def browsed(wish: Wish, show: str, first: int, count: int, each: int, cell: int) -> Browsed:
+    """A sheet of pairs (1, H, W, 3) and what is said of them. Raises ValueError in a sentence, and the host's exception on cancel."""
+    found = browse(wish, show, first, count, each, cell, _ticks(count))
+    return Browsed(found.sheet[None].to(comfy.model_management.intermediate_device()), found.report)
+
+
+def _ticks(total: int) -> Callable[[], None]:
+    """A bar of so many ticks; each raises the host's own exception when the user has cancelled."""
+    bar, done = comfy.utils.ProgressBar(total), 0
+
+    def tick() -> None:
+        nonlocal done
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        done = min(done + 1, total)
+        bar.update_absolute(done, total)
+
+    return tick
+
+
+def report(name: str, tally: Tally) -> str:
+    """What was made and what it cost, as Markdown."""
+    before = f", {tally.before:,} of them were there" if tally.before else ""
+    dropped = f", {tally.dropped:,} of them dropped midway" if tally.dropped else ""
+    made = f"**{name}**: {tally.prompts:,} triplets{before}; {tally.samples:,} samples{dropped}"
+    share = tally.passes / (AUTHORS_PASSES * tally.prompts) if tally.prompts else 0.0
+    return f"{made}\n\n{tally.passes:,} network passes, {share:.1%} of the authors' for as many triplets"

@@ -54,6 +54,8 @@ NODES = [
     "IP2PTrainingCurves",
     "IP2PTrainingData",
     "IP2PTriplets",
+    "IP2PTripletsLocal",
+    "IP2PTripletsServer",
     "IP2PVariations",
 ]
 KINDS_WITH_VALUES = ("INT", "FLOAT", "COMBO", "BOOLEAN")

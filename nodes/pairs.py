@@ -1,0 +1,302 @@
+"""Pairs of pictures from edit triplets: made, filtered, looked at."""
+
+from pathlib import Path
+from typing import Any
+
+from ._api import io, say, schema
+from ._data_types import Thresholds, Triplets
+from ._places import DATA_SETS, folder_of
+from .measures import MeasuresType
+from .training import Data
+
+LAYOUTS = ["authors", "webdataset", "parquet", "plain"]
+PRESETS = {"paper": 100, "balanced": 30, "fast": 12}
+SHARE = {"min": 0.0, "max": 1.0, "step": 0.01, "round": 0.001}
+COSINE = {"min": -1.0, "max": 1.0, "step": 0.01, "round": 0.001}
+
+
+class IP2PThresholds(io.ComfyNode):
+    """What a pair must reach to be kept."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="IP2PThresholds",
+            display_name="Pair thresholds",
+            category="InstructPix2Pix/data",
+            description="What a pair of pictures must reach to be kept: how alike the two are, how well each shows its caption, and "
+            "whether the change in the pictures is the change in the captions. The values are the paper's, for CLIP ViT-L/14.",
+            search_aliases=["clip filter", "directional similarity", "quality"],
+            inputs=[
+                io.Float.Input("image", default=0.75, tooltip="How alike the two pictures must be, at least.", **COSINE),
+                io.Float.Input("caption", default=0.2, tooltip="How well the first picture must show its caption, at least.", **COSINE),
+                io.Float.Input("edited_caption", default=0.2, tooltip="How well the second picture must show its caption.", **COSINE),
+                io.Float.Input(
+                    "direction", default=0.2, tooltip="How well the change must be the one that the captions tell, at least.", **COSINE
+                ),
+                io.String.Input(
+                    "kinds",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="Other thresholds for kinds of edit, a line each: 'style: image=0.5, direction=0.15'; 'none' switches one off.",
+                ),
+                io.Float.Input(
+                    "nsfw", default=1.0, optional=True, tooltip="How likely unsafe a picture may be, where that is rated. 1: any.", **SHARE
+                ),
+                io.Float.Input(
+                    "aesthetic",
+                    default=0.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.01,
+                    round=0.001,
+                    optional=True,
+                    tooltip="How pleasing both pictures must be, where that is rated. 0: any.",
+                ),
+            ],
+            outputs=[Thresholds.Output("thresholds", display_name="thresholds", tooltip="For 'Make', 'Filter' and 'Browse pairs'.")],
+        )
+
+    @classmethod
+    def execute(cls, kinds: str = "", nsfw: float = 1.0, aesthetic: float = 0.0, **least: float) -> io.NodeOutput:
+        from ..ip2p.pairs import thresholds
+
+        general = thresholds.Thresholds(**least, nsfw=nsfw if nsfw < 1 else None, aesthetic=aesthetic or None)
+        return io.NodeOutput(thresholds.Rules(general, thresholds.parse(kinds, general)))
+
+
+def _drawing() -> list[io.Input]:
+    """How many pairs are made, and what is drawn for each."""
+    return [
+        io.Int.Input("samples", default=100, min=1, max=100000, tooltip="Pairs of each triplet, at most; 100 are the paper's."),
+        io.Combo.Input("preset", options=list(PRESETS), default="balanced", tooltip="Steps: paper 100, balanced 30, fast 12."),
+        io.Int.Input("batch", default=4, min=1, max=1024, tooltip="Pairs that are made at once; more need more memory."),
+        io.Int.Input("size", default=0, min=0, max=4096, step=8, tooltip="Side of the square pictures in pixels. 0: the model's own."),
+        io.Float.Input("p_low", default=0.1, tooltip="The least share of steps in which the second picture follows the first.", **SHARE),
+        io.Float.Input("p_high", default=0.9, tooltip="The greatest such share; each pair has one of its own in between.", **SHARE),
+        *(
+            io.Float.Input(
+                f"guidance_{end}",
+                default=value,
+                min=0.0,
+                max=100.0,
+                step=0.05,
+                round=0.001,
+                tooltip=f"The {said} strength of the captions; each pair has one of its own in between.",
+            )
+            for end, value, said in (("low", 7.5, "least"), ("high", 15.0, "greatest"))
+        ),
+        io.Combo.Input(
+            "mode",
+            options=["self", "replace", "refine"],
+            default="self",
+            tooltip="self: InstructPix2Pix's own way, for any edit. replace: words in the place of others. refine: words added.",
+        ),
+    ]
+
+
+def _stopping() -> list[io.Input]:
+    """When to give up."""
+    return [
+        io.Boolean.Input(
+            "early_stop", default=False, tooltip="Drop hopeless pairs midway, and end a triplet once it has enough good ones: much faster."
+        ),
+        io.Float.Input("at", default=0.5, optional=True, tooltip="After which share of the steps a rough picture is looked at.", **SHARE),
+        io.Float.Input("slack", default=0.1, optional=True, tooltip="How far rough scores may miss the thresholds.", **SHARE),
+        io.Int.Input("enough", default=4, min=1, max=1000, optional=True, tooltip="How many good pairs end a triplet."),
+        io.Float.Input(
+            "margin", default=0.05, optional=True, tooltip="By how much more than its threshold a good pair's direction must be.", **SHARE
+        ),
+    ]
+
+
+def _rated(kind: str, example: str) -> io.String.Input:
+    return io.String.Input(
+        kind,
+        default="",
+        optional=True,
+        tooltip=f"Also rate pictures by a classifier's public name, such as {example}, or its folder. Empty: not rated.",
+    )
+
+
+class IP2PPairs(io.ComfyNode):
+    """Pairs of pictures from edit triplets."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="IP2PPairs",
+            display_name="Make pairs",
+            category="InstructPix2Pix/data",
+            description="Paints pairs of pictures for edits in words, before and after, with Prompt-to-Prompt, scores each pair by CLIP, "
+            "and keeps them in output/ip2p_data/NAME. Shows the newest pair; can be cancelled, and goes on when queued again.",
+            search_aliases=["dataset", "generate pairs", "prompt-to-prompt", "synthetic data", "before and after"],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip="A text-to-image model; the authors use Stable Diffusion 1.5."),
+                io.Clip.Input("clip", tooltip="Its text encoder."),
+                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                Triplets.Input("triplets", tooltip="Edits in words, from 'Edit triplets' or a language model."),
+                MeasuresType.Input("measures", tooltip="From 'Load measures', with the CLIP that scores; the paper's is ViT-L/14."),
+                *_drawing(),
+                *_stopping(),
+                Thresholds.Input("thresholds", optional=True, tooltip="From 'Pair thresholds', for the early stop. Without: the paper's."),
+                io.Sampler.Input("sampler", optional=True, tooltip="Any sampler of the host. Without: Euler ancestral, as the authors."),
+                io.Sigmas.Input("sigmas", optional=True, tooltip="Steps from any scheduler, in the place of the preset's."),
+                _rated("aesthetic", "cafeai/cafe_aesthetic"),
+                _rated("nsfw", "Falconsai/nsfw_image_detection"),
+                io.Combo.Input("format", options=["jpg", "png"], default="jpg", tooltip="jpg is smaller; png loses nothing."),
+                io.String.Input("name", default="my pairs", tooltip="The pairs are kept in output/ip2p_data/NAME."),
+            ],
+            outputs=[
+                Data.Output("pairs", display_name="pairs", tooltip="All pairs, for 'Filter pairs' and 'Browse pairs'."),
+                io.String.Output("report", display_name="report", tooltip="What was made and what it cost, for 'Preview as Text'."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> float:
+        """Run whenever it is queued: what is there costs nothing."""
+        return float("nan")
+
+    @classmethod
+    def execute(cls, model: Any, clip: Any, vae: Any, triplets: Any, measures: Any, name: str, **inputs: Any) -> io.NodeOutput:
+        from ..samplers import pairs
+
+        out = folder_of(DATA_SETS, name)
+        scorer = pairs.HostScorer(measures, inputs.get("aesthetic", ""), inputs.get("nsfw", ""))
+        tally = pairs.make(pairs.Wired(model, clip, vae), triplets, scorer, out, _asked(inputs), lambda text: say(text, cls))
+        return io.NodeOutput(str(out), pairs.report(out.name, tally))
+
+
+def _asked(inputs: dict[str, Any]) -> Any:
+    """How pairs are made, from what the node was given."""
+    from ..ip2p.pairs.draws import Settings
+    from ..ip2p.pairs.early_stop import EarlyStop
+    from ..ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
+    from ..ip2p.pairs.thresholds import Rules
+    from ..samplers.pairs import Asked
+
+    ranges: dict[str, Any] = {name: (inputs[f"{name}_low"], inputs[f"{name}_high"]) for name in ("p", "guidance")}
+    sizes: dict[str, Any] = {name: inputs[name] for name in ("samples", "size", "batch")}
+    settings = Settings(steps=PRESETS[inputs["preset"]], **sizes, **ranges)
+    given = {name: inputs[name] for name in ("at", "slack", "enough", "margin") if name in inputs}
+    early = EarlyStop(inputs.get("thresholds") or Rules(), **given) if inputs["early_stop"] else None
+    more: dict[str, Any] = {"sampler": inputs.get("sampler"), "sigmas": inputs.get("sigmas"), "kind": inputs["format"]}
+    return Asked(settings, PromptToPrompt(inputs["mode"]), early, **more)
+
+
+def _choosing() -> list[io.Input]:
+    """What is chosen of which pairs."""
+    return [
+        Data.Input("pairs", tooltip="From 'Make pairs'."),
+        Thresholds.Input("thresholds", optional=True, tooltip="From 'Pair thresholds'. Without: the paper's."),
+        io.Int.Input("keep", default=4, min=1, max=100000, tooltip="How many pairs of a triplet to keep, at most; 4 are the paper's."),
+        io.Int.Input(
+            "near",
+            default=3,
+            min=-1,
+            max=3,
+            tooltip="Pairs count as the same where their pictures' hashes differ in so few of 64 bits. -1: look-alikes stay.",
+        ),
+    ]
+
+
+def _wish(pairs: str, thresholds: Any, keep: int, near: int) -> Any:
+    from ..ip2p.pairs.filter_run import Wish
+    from ..ip2p.pairs.thresholds import Rules
+
+    return Wish(pairs, thresholds or Rules(), keep, near if near >= 0 else None)
+
+
+class IP2PFilterPairs(io.ComfyNode):
+    """The best pairs as a data set."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="IP2PFilterPairs",
+            display_name="Filter pairs",
+            category="InstructPix2Pix/data",
+            description="Keeps the best pairs of each triplet by the paper's rules, leaves look-alikes out, and writes a data set that "
+            "'Train editor' can learn from. Says of every pair that is left out why.",
+            search_aliases=["clip filter", "dataset", "best pairs", "dedupe"],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            inputs=[
+                *_choosing(),
+                io.Combo.Input(
+                    "layout",
+                    options=LAYOUTS,
+                    default="authors",
+                    tooltip="authors: a folder for each triplet. webdataset: tar files. parquet: as on the hub. plain: files and a list.",
+                ),
+                io.Boolean.Input("replace", default=True, tooltip="Write the data set anew where it was filtered in another way before."),
+                io.String.Input("name", default="my dataset", tooltip="The data set goes to output/ip2p_data/NAME."),
+            ],
+            outputs=[
+                Data.Output("dataset", display_name="pairs", tooltip="The data set, for 'Train editor'."),
+                io.String.Output("report", display_name="report", tooltip="What was kept, and why the others were not."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> float:
+        """Run whenever it is queued: there may be more pairs."""
+        return float("nan")
+
+    @classmethod
+    def execute(cls, pairs: str, keep: int, near: int, layout: str, replace: bool, name: str, thresholds: Any = None) -> io.NodeOutput:
+        from ..samplers.pairs import keep_best
+
+        out = folder_of(DATA_SETS, name)
+        if out == Path(pairs):
+            raise ValueError("The data set can't have the name of the pairs that it is made from; give it another name.")
+        found = keep_best(_wish(pairs, thresholds, keep, near), out, layout, replace)
+        say(f"{found.kept} of {found.candidates} pairs kept", cls)
+        return io.NodeOutput(str(out), str(found))
+
+
+class IP2PBrowsePairs(io.ComfyNode):
+    """Pairs on a sheet."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="IP2PBrowsePairs",
+            display_name="Browse pairs",
+            category="InstructPix2Pix/data",
+            description="Lays pairs out on a sheet: what the filter keeps, marked green, and what it leaves out, marked red and with the "
+            "reason, with captions and scores. For finding thresholds by eye.",
+            search_aliases=["contact sheet", "preview dataset", "rejected"],
+            inputs=[
+                *_choosing(),
+                io.Combo.Input("show", options=["both", "kept", "left out"], default="both", tooltip="Which pairs to show."),
+                io.Int.Input("first", default=0, min=0, max=100000000, tooltip="With which triplet to begin, counted from 0."),
+                io.Int.Input("count", default=4, min=1, max=100, tooltip="Of how many triplets to show pairs."),
+                io.Int.Input("each", default=6, min=1, max=100, tooltip="Pairs of each, at most; the best first."),
+                io.Int.Input("cell", default=160, min=64, max=1024, step=8, tooltip="Longest side of a pair on the sheet, in pixels."),
+            ],
+            outputs=[
+                io.Image.Output("sheet", display_name="sheet", tooltip="The pairs, each picture above its edited one."),
+                io.String.Output("report", display_name="report", tooltip="Every pair with its scores and its reason."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> float:
+        """Look again whenever it is queued: there may be more pairs."""
+        return float("nan")
+
+    @classmethod
+    def execute(
+        cls, pairs: str, keep: int, near: int, show: str, first: int, count: int, each: int, cell: int, thresholds: Any = None
+    ) -> io.NodeOutput:
+        from ..samplers.pairs import browsed
+
+        return io.NodeOutput(*browsed(_wish(pairs, thresholds, keep, near), show, first, count, each, cell))
+
+
+NODES = [IP2PThresholds, IP2PPairs, IP2PFilterPairs, IP2PBrowsePairs]
