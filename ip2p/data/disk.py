@@ -175,13 +175,12 @@ def same_settings(path: Path, settings: Any) -> None:
         make_folder(path.parent)
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART}")  # several workers may begin at once
         with writing(path):
-            try:
-                part.write_bytes(json.dumps(wanted, indent=1).encode() + b"\n")
+            part.write_bytes(json.dumps(wanted, indent=1).encode() + b"\n")
+            with suppress(FileNotFoundError):  # another was faster, and has cleared this away: what it wrote is compared
                 part.replace(path)
-            finally:
-                with suppress(OSError):
-                    part.unlink(missing_ok=True)
-        return
+    for left in path.parent.glob(f".{path.name}.*{PART}"):
+        with writing(left):
+            left.unlink(missing_ok=True)
     try:
         found = json.loads(read_file(path))
     except ValueError as error:
