@@ -152,7 +152,7 @@ def _durable(
             return
         number += 1
         yield answer
-    while batch := list(islice(left, source.batch)):
+    while batch := list(islice(left, source.batch - number % source.batch)):  # composed as in a run that was never stopped
         for answer in source.ask(batch, count, seed):
             file.write(json.dumps([_row(one) for one in answer], ensure_ascii=False).encode() + b"\n")
             file.flush()

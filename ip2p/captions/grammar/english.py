@@ -72,22 +72,26 @@ def changed(caption: Caption, changes: Iterable[Change]) -> str:
     """The caption with some spans changed; a/an before them agrees, and so does the capital of the first word."""
     text = caption.text
     for change in sorted(changes, key=lambda change: (change.start, change.end), reverse=True):
-        start, end, new = (
-            change.start,
-            change.end,
-            _cased(caption.said(change.start, change.end), change.text) if change.start else change.text,
-        )
+        start, end, new = change.start, change.end, change.text
+        if start:
+            new = _cased(caption.said(start, end), new)
         if new and caption.word(start - 1) in ("a", "an"):
             start, new = start - 1, article(new)
-        first = caption.places[start][0] if start < len(caption.places) else len(caption.text)
-        if start == end:  # put in: after the word before, so that marks that follow stay where they are
-            first = last = caption.places[start - 1][1] if start else 0
-            new = f" {new}" if start else f"{new} "
+        if start == end:
+            first, new = _between(caption, start, new)
+            last = first
         else:
-            last = caption.places[end - 1][1]
+            first, last = caption.places[start][0], caption.places[end - 1][1]
         was = caption.text[first : first + 1]
         text = text[:first] + (capital(new) if was.isupper() and start == 0 else new) + text[last:]
     return _joined(text, caption.text)
+
+
+def _between(caption: Caption, at: int, new: str) -> tuple[int, str]:
+    """(where in the text new words go in before a word, the words with their space): marks stay with the word they follow."""
+    if at and (at == len(caption.places) or not caption.word(at)[0].isalnum() or caption.places[at - 1][1] < caption.places[at][0]):
+        return caption.places[at - 1][1], f" {new}"
+    return caption.places[at][0], f"{new} "
 
 
 def _cased(old: str, new: str) -> str:
