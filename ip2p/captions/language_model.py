@@ -40,15 +40,15 @@ class LanguageModel:
     format: str
 
     @classmethod
-    def load(cls, name: str, device: str = "auto") -> "LanguageModel":
+    def load(cls, name: str, device: str = "auto", dtype: torch.dtype | None = None) -> "LanguageModel":
         """A folder, a .gguf file, a folder that fine-tuning wrote, or a public name (`owner/name`, `owner/name/file.gguf`).
 
-        On the CPU in float32, elsewhere in bfloat16. Raises ValueError that says what is wrong.
+        On the CPU in float32, elsewhere in bfloat16, unless ``dtype`` says otherwise. Raises ValueError that says what is wrong.
         """
         if not name.strip():
             raise ValueError("No language model is named: give a folder, a .gguf file or a public name.")
         where = pick_device(device)
-        dtype = torch.float32 if where.type == "cpu" else torch.bfloat16
+        dtype = dtype or (torch.float32 if where.type == "cpu" else torch.bfloat16)
         folder = Path(name).expanduser()
         mark = _mark(folder)
         module, tokenizer = _adapted(folder, mark, dtype) if (folder / ADAPTER).is_file() else _loaded(name, dtype)
