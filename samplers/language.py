@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -43,7 +44,8 @@ def models_in(folders: list[str]) -> list[str]:
     return sorted(found)
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True)
+class Work:
     """What is to be made: edits of captions (one a line), ``count`` of each, kept in ``folder``; ``tell`` shows text on the node."""
 
     captions: str
