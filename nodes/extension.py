@@ -19,6 +19,7 @@ from . import (
     schedules,
     sdedit,
     series,
+    store,
     sweep,
     training,
     world,
@@ -52,5 +53,6 @@ class InstructPix2PixExtension(ComfyExtension):
             language,
             prompt_to_prompt,
             pairs,
+            store,
         )
         return [node for file in files for node in file.NODES]

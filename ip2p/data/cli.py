@@ -31,6 +31,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
     add("--each", type=int, default=4, metavar="N", help="edits of each photo, for photos:FOLDER (default 4)")
     add("--size", type=int, default=0, metavar="PX", help="short side of made pictures (default 0: 256)")
     add("--picture", choices=("png", "jpg", "webp"), default="png", help="how made pictures are stored (default png)")
+    add("--replace", action="store_true", help="write DST anew where this command wrote other data into it before")
     add("--json", action="store_true", help="the result as JSON")
     parser.set_defaults(run=run_convert)
 
@@ -48,7 +49,7 @@ def run_convert(options: argparse.Namespace) -> int:
     source = Path(options.source)
     told = read_manifest(source) if source.is_dir() else None
     with progress("pair", options.count or (told or {}).get("pairs")) as show:
-        found = convert(options.source, options.out, options.layout, limits, made, options.count, show)
+        found = convert(options.source, options.out, options.layout, limits, made, options.count, options.replace, show)
     if options.json:
         counts = {"pairs": found.counts.pairs, "prompts": found.counts.prompts, "rejected": dict(found.counts.rejected)}
         _say(json.dumps({"folder": str(found.folder), "layout": found.layout, **counts}))

@@ -12,6 +12,7 @@ from .made_records import Made
 from .manifest import Counts, read_manifest
 from .record import PairError
 from .records import parts_of, place_of, records
+from .replacing import MADE_BY, remove_earlier
 from .write_shards import Limits
 from .writers import Writer, open_writer
 
@@ -43,12 +44,14 @@ def convert(
     limits: Limits | None = None,
     made: Made | None = None,
     count: int = 0,
+    replace: bool = False,
     on_pair: Callable[[int], None] | None = None,
 ) -> Converted:
     """Write the pairs of a spec (see `records.records`) into a folder in another layout. Run again, it goes on.
 
     Pairs that can't be read are left out, counted in the manifest, and told to the log. `count` takes the first so many (0: all; scenes
-    of the world need one). `on_pair` is told how many are done; what it raises ends it for now. Raises DataError.
+    of the world need one). `replace` removes what an earlier conversion of other data left there. `on_pair` is told how many are done;
+    what it raises ends it for now. Raises DataError.
     """
     made, sources = made or Made(), parts_of(spec)
     if count < 0:
@@ -56,11 +59,13 @@ def convert(
     if not count and any(part.partition(":")[0] == "world" for part in sources):
         raise DataError("The world never ends: say how many scenes are wanted (--count).")
     _apart(sources, out)
-    settings: dict[str, Any] = {"source": [_named(part) for part in sources], "count": count}
+    settings: dict[str, Any] = {MADE_BY: "ip2p convert", "source": [_named(part) for part in sources], "count": count}
     if any(place_of(part) is None for part in sources):
         settings["made"] = asdict(made)
     if before := [told for part in sources if (told := _told_before(part))]:
         settings["from"] = before
+    if replace:
+        remove_earlier(out, layout, settings)
     with open_writer(out, layout, settings, limits) as writer:
         done = writer.done
         if not writer.complete:
