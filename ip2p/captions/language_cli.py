@@ -3,9 +3,11 @@
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..stopping import STOPPED, stopping
 from .asking import LONGEST, PAPER_FREQUENCY_PENALTY, PAPER_TEMPERATURE, Asking
 from .prompts import FORMATS
 
@@ -48,13 +50,13 @@ def _asking(group: argparse._ArgumentGroup) -> None:
     add("--max-tokens", type=int, default=LONGEST, metavar="N", help=f"longest reply (default {LONGEST}; the authors' is 256)")
     add("--tries", type=int, default=3, metavar="N", help="replies to ask for until one can be read (default 3)")
     add(
-        "--lm-batch",
+        "--batch",
         type=int,
         default=8,
         metavar="N",
         help="replies written at a time; with --finetune: triplets of a step (default 8)",
     )
-    add("--lm-device", default="auto", metavar="D", help="local: auto (default), cpu, cuda or mps")
+    add("--device", default="auto", metavar="D", help="local: auto (default), cpu, cuda or mps")
 
 
 def _server(group: argparse._ArgumentGroup) -> None:
@@ -87,18 +89,16 @@ def source_of(options: argparse.Namespace) -> "Source":
     """The source that the options name. Raises ValueError for what is not there."""
     names = ("shown", "temperature", "frequency_penalty", "max_tokens", "tries")
     told = {name: getattr(options, name) for name in names}
-    examples = _triplets(options.examples)
+    asking = Asking(format="chat" if options.format == "auto" else options.format, examples=_triplets(options.examples), **told)
     if options.source == "server":
         from .server import Server, ServerSource
 
         server = Server(options.server, options.model, options.key_file, timeout=options.timeout, retries=options.retries)
-        form = "chat" if options.format == "auto" else options.format
-        return ServerSource(server, Asking(format=form, examples=examples, **told), options.concurrency)
+        return ServerSource(server, asking, options.concurrency)
     from .language_model import LanguageModel, LocalSource
 
-    model = LanguageModel.load(options.model, options.lm_device)
-    form = model.format if options.format == "auto" else options.format
-    return LocalSource(model, Asking(format=form, examples=examples, **told), options.lm_batch)
+    model = LanguageModel.load(options.model, options.device)
+    return LocalSource(model, replace(asking, format=model.format) if options.format == "auto" else asking, options.batch)
 
 
 def finetune(options: argparse.Namespace) -> int:
@@ -109,15 +109,17 @@ def finetune(options: argparse.Namespace) -> int:
     from .language_model import LanguageModel
 
     triplets, settings = _triplets(options.triplets), _settings(options)
-    model = LanguageModel.load(options.model, options.lm_device)
-    with tqdm(desc=options.finetune.name, unit="step", disable=None) as bar:
+    model = LanguageModel.load(options.model, options.device)
+    with tqdm(desc=options.finetune.name, unit="step", disable=None) as bar, stopping() as should_stop:
 
         def show(step: tuning.Step) -> None:
             bar.total = step.total
             bar.set_postfix(loss=f"{step.loss:.3f}")
             bar.update(step.number - bar.n)
 
-        done = tuning.finetune(model, options.model, triplets, options.finetune, settings, show)
+        done = tuning.finetune(model, options.model, triplets, options.finetune, settings, show, should_stop)
+    if done is None:
+        return STOPPED
     print(f"{done} (of {len(triplets)} triplets)", flush=True)
     return 0
 
@@ -126,7 +128,7 @@ def _settings(options: argparse.Namespace) -> "FineTuning":
     from .finetune import FineTuning
 
     names = ("epochs", "rate", "rank", "merge", "save_every")
-    return FineTuning(**{name: getattr(options, name) for name in names}, batch=options.lm_batch, seed=getattr(options, "seed", 0) or 0)
+    return FineTuning(**{name: getattr(options, name) for name in names}, batch=options.batch, seed=getattr(options, "seed", 0) or 0)
 
 
 def _triplets(path: Path | None) -> "tuple[Triplet, ...]":

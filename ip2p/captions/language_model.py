@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,6 @@ class LocalSource:
                 made[place] = proposal(wishes[place][0], reply.text, reply.ended, self.name)
             left = [place for place in left if worth_another(made[place])]
         return [made[place] for place in range(len(wishes))]
-
-
-def asking_for(model: LanguageModel, asking: Asking, form: str = "auto") -> Asking:
-    """The settings with the format that suits the model, or the one that is named."""
-    return replace(asking, format=model.format if form == "auto" else form)
 
 
 def _mark(folder: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@
 
 import argparse
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..stopping import STOPPED, stopping
 from .config import TrainConfig, load
 from .presets import PRESETS
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STOPPED = 130
 TELL_EVERY = 30.0
 """Seconds between two lines where there is no bar."""
 
@@ -86,7 +85,7 @@ def train(config: TrainConfig, out: Path, device: str = "auto", threads: int = 0
         from .preflight import preflight
 
         print(preflight(config, base, device, out=out), file=sys.stderr)
-    with _bar(config, main) as show, _stopping() as should_stop:
+    with _bar(config, main) as show, stopping() as should_stop:
         trained = runs.train(config, out, base, device=device, on_event=show, should_stop=should_stop)
     if main:
         _told(trained, config)
@@ -116,27 +115,6 @@ def _bar(config: TrainConfig, shown: bool) -> "Iterator[Callable[[Event], None]]
                 log.info("step %d of %d: %s, %s left", event.step, event.steps, numbers, tqdm.format_interval(event.seconds_left))
 
         yield show
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C, or a polite kill, asks the run to save and stop; the second ends it at once."""
-    asked = False
-
-    def ask(number: int, _: object) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, before[signal.Signals(number)])
-        print("\nSaving a checkpoint; once more ends at once.", file=sys.stderr)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _told(trained: "Trained", config: TrainConfig) -> None:
