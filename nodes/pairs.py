@@ -63,7 +63,7 @@ class IP2PThresholds(io.ComfyNode):
         from ..ip2p.pairs import thresholds
 
         general = thresholds.Thresholds(**least, nsfw=nsfw if nsfw < 1 else None, aesthetic=aesthetic or None)
-        return io.NodeOutput(thresholds.Rules(general, thresholds.parse(kinds, general)))
+        return io.NodeOutput(thresholds.parse(kinds, thresholds.Rules(general)))
 
 
 def _drawing() -> list[io.Input]:
@@ -142,7 +142,9 @@ class IP2PPairs(io.ComfyNode):
                 MeasuresType.Input("measures", tooltip="From 'Load measures', with the CLIP that scores; the paper's is ViT-L/14."),
                 *_drawing(),
                 *_stopping(),
-                Thresholds.Input("thresholds", optional=True, tooltip="From 'Pair thresholds', for the early stop. Without: the paper's."),
+                Thresholds.Input(
+                    "thresholds", optional=True, tooltip="From 'Pair thresholds', for the early stop. Without: the CLIP's own."
+                ),
                 io.Sampler.Input("sampler", optional=True, tooltip="Any sampler of the host. Without: Euler ancestral, as the authors."),
                 io.Sigmas.Input("sigmas", optional=True, tooltip="Steps from any scheduler, in the place of the preset's."),
                 _rated("aesthetic", "cafeai/cafe_aesthetic"),
@@ -167,23 +169,22 @@ class IP2PPairs(io.ComfyNode):
 
         out = folder_of(DATA_SETS, name)
         scorer = pairs.HostScorer(measures, inputs.get("aesthetic", ""), inputs.get("nsfw", ""))
-        tally = pairs.make(pairs.Wired(model, clip, vae), triplets, scorer, out, _asked(inputs), lambda text: say(text, cls))
+        tally = pairs.make(pairs.Wired(model, clip, vae), triplets, scorer, out, _asked(inputs, scorer.own), lambda text: say(text, cls))
         return io.NodeOutput(str(out), pairs.report(out.name, tally))
 
 
-def _asked(inputs: dict[str, Any]) -> Any:
-    """How pairs are made, from what the node was given."""
+def _asked(inputs: dict[str, Any], own: Any) -> Any:
+    """How pairs are made, from what the node was given; ``own`` are the thresholds that go with the CLIP."""
     from ..ip2p.pairs.draws import Settings
     from ..ip2p.pairs.early_stop import EarlyStop
     from ..ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
-    from ..ip2p.pairs.thresholds import Rules
     from ..samplers.pairs import Asked
 
     ranges: dict[str, Any] = {name: (inputs[f"{name}_low"], inputs[f"{name}_high"]) for name in ("p", "guidance")}
     sizes: dict[str, Any] = {name: inputs[name] for name in ("samples", "size", "batch")}
     settings = Settings(steps=PRESETS[inputs["preset"]], **sizes, **ranges)
     given = {name: inputs[name] for name in ("at", "slack", "enough", "margin") if name in inputs}
-    early = EarlyStop(inputs.get("thresholds") or Rules(), **given) if inputs["early_stop"] else None
+    early = EarlyStop(inputs.get("thresholds") or own, **given) if inputs["early_stop"] else None
     more: dict[str, Any] = {"sampler": inputs.get("sampler"), "sigmas": inputs.get("sigmas"), "kind": inputs["format"]}
     return Asked(settings, PromptToPrompt(inputs["mode"]), early, **more)
 
@@ -192,7 +193,7 @@ def _choosing() -> list[io.Input]:
     """What is chosen of which pairs."""
     return [
         Data.Input("pairs", tooltip="From 'Make pairs'."),
-        Thresholds.Input("thresholds", optional=True, tooltip="From 'Pair thresholds'. Without: the paper's."),
+        Thresholds.Input("thresholds", optional=True, tooltip="From 'Pair thresholds'. Without: those that go with the CLIP."),
         io.Int.Input("keep", default=4, min=1, max=100000, tooltip="How many pairs of a triplet to keep, at most; 4 are the paper's."),
         io.Int.Input(
             "near",
@@ -206,9 +207,8 @@ def _choosing() -> list[io.Input]:
 
 def _wish(pairs: str, thresholds: Any, keep: int, near: int) -> Any:
     from ..ip2p.pairs.filter_run import Wish
-    from ..ip2p.pairs.thresholds import Rules
 
-    return Wish(pairs, thresholds or Rules(), keep, near if near >= 0 else None)
+    return Wish(pairs, thresholds, keep, near if near >= 0 else None)
 
 
 class IP2PFilterPairs(io.ComfyNode):

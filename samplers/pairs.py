@@ -19,12 +19,13 @@ from ..ip2p.pairs import rating
 from ..ip2p.pairs.browse import Browsed, browse
 from ..ip2p.pairs.draws import Sample, Settings
 from ..ip2p.pairs.early_stop import EarlyStop, Midway
-from ..ip2p.pairs.filter import AUTHORS_PASSES, Filtered, is_run
+from ..ip2p.pairs.filter import Filtered, is_run
 from ..ip2p.pairs.filter_run import Wish, filter_into
 from ..ip2p.pairs.generate import Generate, Made
 from ..ip2p.pairs.loop import Tally, Watch, run
 from ..ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
 from ..ip2p.pairs.score import Facts, Scorer
+from ..ip2p.pairs.thresholds import Rules, own
 from ..ip2p.pictures import to_pil
 from ..ip2p.sampling import OnStep
 from . import conditioning
@@ -141,6 +142,11 @@ class HostScorer:
         self.scorer = Scorer(measures.measures.clip, *ratings)
         self.patchers = [*measures.patchers, *managed([module for one in ratings if one for module in one.modules().values()])]
 
+    @property
+    def own(self) -> Rules:
+        """The thresholds that go with its CLIP."""
+        return own(self.scorer.clip.model.config)
+
     def __call__(self, pictures: Tensor, captions: Sequence[tuple[str, str]], rough: bool = False) -> list[Facts]:
         """Scores of pairs (N, 2, H, W, 3) in [0, 1]; the networks are whole on the device meanwhile."""
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -169,7 +175,14 @@ def make(
 def told(paint: HostPaint, scorer: HostScorer, asked: Asked) -> dict[str, Any]:
     """What a folder must have been begun with, as JSON values."""
     how = {"settings": asdict(asked.settings), "prompt_to_prompt": asdict(asked.edit), "early_stop": asked.early and asked.early.told()}
-    return {"made_by": "ComfyUI", **how, **paint.told(), "scores": scorer.scorer.identity, "pictures": asked.kind}
+    return {
+        "made_by": "ComfyUI",
+        **how,
+        **paint.told(),
+        "scores": scorer.scorer.identity,
+        "thresholds": scorer.own.told(),
+        "pictures": asked.kind,
+    }
 
 
 def _watched(triplets: Iterable[Triplet]) -> Iterable[Triplet]:
@@ -244,5 +257,4 @@ def report(name: str, tally: Tally) -> str:
     before = f", {tally.before:,} of them were there" if tally.before else ""
     dropped = f", {tally.dropped:,} of them dropped midway" if tally.dropped else ""
     made = f"**{name}**: {tally.prompts:,} triplets{before}; {tally.samples:,} samples{dropped}"
-    share = tally.passes / (AUTHORS_PASSES * tally.prompts) if tally.prompts else 0.0
-    return f"{made}\n\n{tally.passes:,} network passes, {share:.1%} of the authors' for as many triplets"
+    return f"{made}\n\n{tally.passes:,} network passes"

@@ -1,6 +1,8 @@
 """Unit-length features of pictures and texts by any transformers CLIP (also SigLIP and whatever else AutoModel makes with both towers)."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ INPUT_RANGES = ("correct", "paper_compat")
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures CLIP was trained on; used where a model's folder says nothing of its own."""
 LONGEST = 77
+OWN = {"world": Path(__file__).resolve().parents[2] / "models" / "world_clip"}
+"""The pack's own by name."""
 PROBES = ("a red boat", "two cats at night")
 """Captions that any tokenizer tells apart."""
 
@@ -47,10 +51,10 @@ class Clip:
 
     @classmethod
     def load(cls, name: str, input_range: str = "correct", device: str = "auto", crop: bool = False) -> "Clip":
-        """A model by its public name or folder. Raises ValueError for one that is missing, damaged or no CLIP."""
+        """A model by its public name or folder; "world" is the pack's own. Raises ValueError for one that is missing or no CLIP."""
         from transformers import AutoTokenizer
 
-        place = pick_device(device)
+        name, place = str(OWN.get(name, name)), pick_device(device)
         model = model_from(name, "a CLIP")
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ValueError(f"{name} is a {type(model).__name__}, not a CLIP: choose a model with a picture and a text tower.")
@@ -111,6 +115,15 @@ class Clip:
     def to(self, device: torch.device | str) -> "Clip":
         self.model.to(device)
         return self
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """What the folder of a CLIP on this machine says of it; empty for a public name, and where it says nothing."""
+    try:
+        found = json.loads((Path(OWN.get(name, name)).expanduser() / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _features(out: Any) -> Tensor:

@@ -17,6 +17,7 @@ from .early_stop import EarlyStop, Midway
 from .generate import Generate
 from .prompt_to_prompt import paint
 from .prompt_to_prompt_control import PromptToPrompt
+from .thresholds import own
 
 if TYPE_CHECKING:
     from .score import Scorer
@@ -86,6 +87,7 @@ def told(plan: Plan, model: TextToImage, scorer: "Scorer") -> dict[str, Any]:
         "early_stop": plan.early.told() if plan.early else None,
         "model": {name: identity(network) for name, network in networks.items()},
         "scores": scorer.identity,
+        "thresholds": own(scorer.clip.model.config).told(),
         "pictures": plan.kind,
     }
 

@@ -124,9 +124,10 @@ def _photos(options: argparse.Namespace) -> int:
 
 def run_filter(options: argparse.Namespace) -> int:
     """`filter`. Raises ValueError with one sentence for what the user can mend."""
-    from .filter_run import Wish, filter_into
+    from .filter_run import Wish, filter_into, own_rules
 
-    wish = Wish(options.pairs, known.rules_of(options), options.keep, None if options.keep_duplicates else options.near, options.clip)
+    rules = known.rules_of(options, own_rules(options.pairs, options.clip))
+    wish = Wish(options.pairs, rules, options.keep, None if options.keep_duplicates else options.near, options.clip)
     with _lines(options.log) as line, _counting("prompt") as count:
         done = 0
 

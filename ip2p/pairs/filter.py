@@ -28,6 +28,9 @@ NO_PICTURES = "its pictures are gone"
 AUTHORS_PASSES = 100 * 100 * 4
 """Network passes of the authors' procedure over a prompt: 100 samples, 100 steps, two pictures with their caption and without."""
 
+AUTHORS_LEAST = AUTHORS_PASSES // KEEP
+"""Of them for a kept pair, where 4 are kept, which is the most."""
+
 
 class Prompt(NamedTuple):
     """A prompt's candidates: its name, kind of edit, the facts of each sample, and how to read one's pair."""
@@ -71,21 +74,22 @@ class Filtered:
         self.kinds[prompt.kind] += len(choice.kept)
 
     def told(self) -> dict[str, Any]:
-        """As JSON values. Network passes are over single pictures; the authors' are 40,000 a prompt, whatever is kept."""
+        """As JSON values. Network passes are over single pictures."""
         there = {"prompts": self.prompts, "prompts_with_pairs": self.with_pairs, "candidates": self.candidates, "kept": self.kept}
         found = {"mean_direction": round(self.direction / self.kept, 6) if self.kept else None, "passes": self.passes}
         each = {"passes_per_kept": round(self.passes / self.kept, 1) if self.kept and self.passes else None}
         kinds = {kind: count for kind, count in sorted(self.kinds.items()) if kind}
         rejected = dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0])))
-        return {**there, **found, **each, "authors_passes": AUTHORS_PASSES * self.prompts, "rejected": rejected, "kinds": kinds}
+        return {**there, **found, **each, "rejected": rejected, "kinds": kinds}
 
     def __str__(self) -> str:
         lines = [f"{self.kept:,} of {self.candidates:,} pairs kept, from {self.with_pairs:,} of {self.prompts:,} prompts"]
         if self.kept:
             lines.append(f"  mean direction {self.direction / self.kept:.3f}")
         if self.kept and self.passes:
-            share = self.passes / (AUTHORS_PASSES * self.prompts)
-            lines.append(f"  {self.passes / self.kept:,.0f} network passes per kept pair; {share:.1%} of the authors' passes a prompt")
+            lines.append(
+                f"  {self.passes / self.kept:,.0f} network passes per kept pair ({AUTHORS_LEAST:,} at least by the authors' procedure)"
+            )
         return "\n".join(lines + [f"  left out: {reason}: {count:,}" for reason, count in self.reasons.most_common()])
 
 

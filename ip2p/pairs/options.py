@@ -17,12 +17,14 @@ PRESETS = ("paper", "balanced", "fast")
 
 def thresholds(parser: argparse.ArgumentParser) -> None:
     """What a pair must reach."""
-    group = parser.add_argument_group("thresholds", "cosines of CLIP features; the defaults are the paper's, for CLIP ViT-L/14")
+    group = parser.add_argument_group(
+        "thresholds", "cosines of CLIP features; the default is what goes with the CLIP: the paper's .75, .2, .2 and .2 for ViT-L/14"
+    )
     add = group.add_argument
-    add("--min-image", type=float, default=0.75, metavar="S", help="least similarity of the two pictures (default .75)")
-    add("--min-caption", type=float, default=0.2, metavar="S", help="least similarity of each picture and its caption (default .2)")
+    add("--min-image", type=float, metavar="S", help="least similarity of the two pictures")
+    add("--min-caption", type=float, metavar="S", help="least similarity of each picture and its caption")
     add("--min-edited-caption", type=float, metavar="S", help="the same for the second picture alone (default: as --min-caption)")
-    add("--min-direction", type=float, default=0.2, metavar="S", help="least similarity of the changes in pictures and words (default .2)")
+    add("--min-direction", type=float, metavar="S", help="least similarity of the changes in pictures and words")
     add("--min-aesthetic", type=float, metavar="S", help="least rating of the model that --aesthetic named (default: none)")
     add("--max-nsfw", type=float, metavar="S", help="greatest probability by the model that --nsfw named (default: none)")
     add(
@@ -57,7 +59,7 @@ def _models(parser: argparse.ArgumentParser) -> None:
     add("--model", default="embedded", metavar="PATH", help="a text-to-image checkpoint or diffusers folder")
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema, as the authors)")
     add("--lora", default="", metavar="FILE", help="a LoRA or delta for the model")
-    add("--clip", default=CLIP, metavar="NAME", help=f"the CLIP that scores, by name or folder (default {CLIP})")
+    add("--clip", default=CLIP, metavar="NAME", help=f"the CLIP that scores: a name, a folder, or `world`, the pack's own (default {CLIP})")
     add("--aesthetic", default="", metavar="NAME", help="also rate how pleasing pictures are, by a picture classifier's name or folder")
     add("--nsfw", default="", metavar="NAME", help="also rate how safe for work they are, by a picture classifier's name or folder")
     add("--device", default="auto", help="auto (default), cpu, cuda or mps")
@@ -126,22 +128,31 @@ def filtering(parser: argparse.ArgumentParser) -> None:
     thresholds(parser)
 
 
-def rules_of(options: argparse.Namespace) -> "Rules":
-    """The thresholds. Raises ValueError."""
-    from .thresholds import Rules, Thresholds, parse
+def rules_of(options: argparse.Namespace, own: "Rules") -> "Rules":
+    """The thresholds: a CLIP's ``own``, with what the options change. Raises ValueError."""
+    from .thresholds import parse
 
     edited = options.min_caption if options.min_edited_caption is None else options.min_edited_caption
-    general = Thresholds(options.min_image, options.min_caption, edited, options.min_direction, options.min_aesthetic, options.max_nsfw)
-    return Rules(general, parse("\n".join(options.kind), general))
+    given = {
+        "image": options.min_image,
+        "caption": options.min_caption,
+        "edited_caption": edited,
+        "direction": options.min_direction,
+        "aesthetic": options.min_aesthetic,
+        "nsfw": options.max_nsfw,
+    }
+    return parse("\n".join(options.kind), own.changed(**{name: value for name, value in given.items() if value is not None}))
 
 
 def early_of(options: argparse.Namespace) -> "EarlyStop | None":
     """When to give up, if asked for. Raises ValueError."""
+    from ..metrics.clip import config_of
     from .early_stop import EarlyStop
+    from .thresholds import own
 
     if not options.early_stop:
         return None
-    return EarlyStop(rules_of(options), options.at, options.slack, options.enough, options.margin)
+    return EarlyStop(rules_of(options, own(config_of(options.clip))), options.at, options.slack, options.enough, options.margin)
 
 
 def plan_of(options: argparse.Namespace) -> "Plan":

@@ -63,23 +63,63 @@ class Rules:
         """The thresholds of a kind."""
         return self.kinds.get(kind, self.general)
 
+    def changed(self, **values: float | None) -> "Rules":
+        """With other values for all kinds."""
+        return Rules(replace(self.general, **values), {kind: replace(one, **values) for kind, one in self.kinds.items()})
+
+    @classmethod
+    def of_told(cls, told: Mapping[str, Any]) -> "Rules":
+        """From JSON values."""
+        return cls(Thresholds(**told["general"]), {kind: Thresholds(**one) for kind, one in told["kinds"].items()})
+
     def told(self) -> dict[str, Any]:
         """As JSON values."""
         return {"general": asdict(self.general), "kinds": {kind: asdict(self.kinds[kind]) for kind in sorted(self.kinds)}}
 
 
-def parse(text: str, general: Thresholds) -> dict[str, Thresholds]:
-    """Thresholds of kinds in words, a line or semicolon each: `season: image=.6, direction=.15`. What is not named is as in general.
+PAPER = Rules()
+"""For CLIP ViT-L/14 (appendix A.2)."""
+_LOOK = Thresholds(None, 0.6, 0.6, 0.5)
+_PLACE = Thresholds(0.3, 0.6, 0.6, 0.3)
+WORLD = Rules(
+    Thresholds(0.4, 0.6, 0.6, 0.3),
+    {
+        "replace": Thresholds(0.4, 0.6, 0.6, 0.2),
+        "recolour": Thresholds(0.5, 0.6, 0.6, 0.3),
+        "material": Thresholds(0.9, 0.6, 0.6, 0.1),
+        "add": Thresholds(0.5, 0.6, 0.6, 0.3),
+        "remove": Thresholds(0.5, 0.6, 0.6, 0.1),
+        **dict.fromkeys(("background", "place"), _PLACE),
+        "season": Thresholds(0.3, 0.6, 0.6, 0.4),
+        "weather": Thresholds(0.1, 0.6, 0.6, 0.5),
+        "time": Thresholds(0.2, 0.6, 0.6, 0.5),
+        **dict.fromkeys(("style", "medium"), _LOOK),
+        "several": Thresholds(0.1, 0.6, 0.6, 0.5),
+    },
+)
+"""For the world's small CLIP, by kind of edit: measured on right and wrong edits of drawn scenes (`bench/pair_thresholds.py`)."""
+MARK = "ip2p"
+"""In the config of a CLIP that this project trained: whose thresholds are its own."""
+
+
+def own(config: Any) -> Rules:
+    """The thresholds that a CLIP comes with, by its config (a transformers config, or what its config.json holds)."""
+    mark = config.get(MARK) if isinstance(config, Mapping) else getattr(config, MARK, "")
+    return WORLD if mark == "world" else PAPER
+
+
+def parse(text: str, rules: Rules) -> Rules:
+    """Thresholds with changes for kinds in words, a line or semicolon each: `season: image=.6, direction=.15`. What is not named stays.
 
     `none` switches one off. Raises ValueError in a sentence.
     """
-    found = {}
+    found = dict(rules.kinds)
     for line in filter(None, (part.strip() for part in text.replace(";", "\n").splitlines())):
         kind, colon, values = line.partition(":")
         if not colon or not kind.strip() or not values.strip():
             raise ValueError(f"'{line}' names no thresholds of a kind: write it as 'season: image=0.6, direction=0.15'.")
-        found[kind.strip()] = replace(general, **dict(_value(one, line) for one in values.split(",")))
-    return found
+        found[kind.strip()] = replace(rules.of(kind.strip()), **dict(_value(one, line) for one in values.split(",")))
+    return Rules(rules.general, found)
 
 
 def _value(text: str, line: str) -> tuple[str, float | None]:

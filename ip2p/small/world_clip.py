@@ -134,6 +134,7 @@ def normalised(picture: np.ndarray) -> Tensor:
 
 def save(model: CLIPModel, folder: Path) -> None:
     """A transformers folder: half-precision weights, tokenizer, and how pictures are prepared."""
+    model.config.ip2p = "world"  # by which its thresholds are known
     model.half().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     size = model.config.vision_config.image_size
