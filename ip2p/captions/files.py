@@ -5,9 +5,8 @@ Reading holds one line, or one batch of rows, at a time. Captions alone are read
 
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,9 @@ def lines_of(path: Path, bad: Bad | None = None) -> Iterator[tuple[str, str]]:
 
 def unreadable(path: Path, error: OSError) -> ValueError:
     """Why a file can't be read, in a sentence."""
-    return ValueError(f"{path} can't be read ({error.strerror or error}): check the name and its permissions.")
+    from ..data.disk import unreadable as told
+
+    return told(path, error)
 
 
 def _lines(path: Path, bad: Bad | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -182,25 +183,39 @@ def write(path: Path, triplets: Iterable[Triplet], spelling: str = "ours") -> in
     """
     if spelling not in SPELLINGS:
         raise ValueError(f"The spelling {spelling!r} is unknown: choose {' or '.join(SPELLINGS)}.")
-    ending = path.suffix.lower()
-    if ending not in (".jsonl", ".parquet"):
-        raise ValueError(f"{path.name} ends in neither .jsonl nor .parquet: name it so.")
+    writable(path)
     with beside(path) as part:
-        return _write_parquet(part, triplets) if ending == ".parquet" else _write_lines(part, triplets, spelling)
+        return _write_parquet(part, triplets) if path.suffix.lower() == ".parquet" else _write_lines(part, triplets, spelling)
+
+
+def writable(path: Path) -> None:
+    """Raises ValueError for a name that `write` doesn't know what to do with, or where a package is missing."""
+    if path.suffix.lower() not in (".jsonl", ".parquet"):
+        raise ValueError(f"{path.name} ends in neither .jsonl nor .parquet: name it so.")
+    if path.suffix.lower() == ".parquet":
+        parquet()
 
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A name beside a file to write to; when all went well it takes the file's place, else it is gone."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         part.replace(path)
     except OSError as error:
-        raise ValueError(f"{path} can't be written ({error.strerror or error}): free some space, or choose another place.") from error
+        raise unwritable(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> ValueError:
+    """Why a file can't be written, in a sentence."""
+    from ..data.disk import refusal
+
+    return refusal(path, error)
 
 
 def line_of(triplet: Triplet, spelling: str = "ours") -> str:

@@ -59,6 +59,7 @@ def make(
     Answers are kept in a file beside it while the run lasts: run again, it goes on after the last whole one. A run that is done is not
     made again. Raises ValueError where the file is of another run, and what the source raises.
     """
+    files.writable(out)
     if count < 1:
         raise ValueError(f"{count} triplets of each caption can't be made: ask for 1 or more.")
     told = settings_of(captions, source, count, seed)
@@ -73,7 +74,8 @@ def make(
         files.write(out, _noted(triplets, kinds))
     report = Report(asked["captions"], sum(kinds.values()), dict(sorted(kinds.items())), dict(sorted(counts.items())))
     with files.beside(report_file(out)) as part:
-        part.write_text(json.dumps({**told, "filters": _plain(filters), **asdict(report)}, indent=1) + "\n", encoding="utf-8")
+        said = {"settings": told | {"filters": _plain(filters)}, "report": asdict(report)}
+        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     begun.unlink(missing_ok=True)
     return report
 
@@ -96,8 +98,8 @@ def finished(out: Path, told: dict[str, Any]) -> Report | None:
     if not out.exists():
         return None
     try:
-        known = json.loads(report_file(out).read_text(encoding="utf-8"))
-        report = Report(**{name: known.pop(name) for name in ("captions", "triplets", "kinds", "rejected")})
+        said = json.loads(report_file(out).read_text(encoding="utf-8"))
+        known, report = dict(said["settings"]), Report(**said["report"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{out} is there already, and no run of captions: choose another --out, or move it away.") from error
     if known != json.loads(json.dumps(told)):
@@ -138,7 +140,7 @@ def _opened(path: Path, told: dict[str, Any]) -> IO[bytes]:
             file.close()
             raise ValueError(f"{path.name} is of a run with other settings: run it as before, choose another --out, or delete it.")
     except OSError as error:
-        raise ValueError(f"{path} can't be written ({error.strerror or error}): choose another place.") from error
+        raise files.unwritable(path, error) from error
     return file
 
 
@@ -154,13 +156,20 @@ def _durable(
         yield answer
     while batch := list(islice(left, source.batch - number % source.batch)):  # composed as in a run that was never stopped
         for answer in source.ask(batch, count, seed):
-            file.write(json.dumps([_row(one) for one in answer], ensure_ascii=False).encode() + b"\n")
-            file.flush()
+            _append(file, json.dumps([_row(one) for one in answer], ensure_ascii=False).encode() + b"\n")
             number += 1
             if on_answer:
                 on_answer(number, answer)
             yield answer
         os.fsync(file.fileno())
+
+
+def _append(file: IO[bytes], line: bytes) -> None:
+    try:
+        file.write(line)
+        file.flush()
+    except OSError as error:
+        raise files.unwritable(Path(file.name), error) from error
 
 
 def _kept(file: IO[bytes]) -> Iterator[Answer]:
