@@ -73,13 +73,13 @@ def reference(model, told, every=(1, 1), state=lambda sigma: None, formula=plain
     return guider
 
 
-def small_control():
+def small_control(**more):
     """A small random ControlNet of the host's classes."""
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops
 
-    config = {name: value for name, value in UNET.items() if name not in ("out_channels", "transformer_depth_output")}
+    config = {name: value for name, value in (UNET | more).items() if name not in ("out_channels", "transformer_depth_output")}
     network = comfy.cldm.cldm.ControlNet(
         **config, in_channels=4, hint_channels=3, dtype=torch.float32, device="cpu", operations=comfy.ops.manual_cast
     )
