@@ -171,8 +171,10 @@ def same_settings(path: Path, settings: Any) -> None:
     import uuid
 
     wanted = json.loads(json.dumps(settings))
-    if not path.is_file():
-        make_folder(path.parent)
+    make_folder(path.parent)
+    with writing(path):
+        begun = path.is_file()
+    if not begun:
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART}")  # several workers may begin at once
         with writing(path):
             part.write_bytes(json.dumps(wanted, indent=1).encode() + b"\n")

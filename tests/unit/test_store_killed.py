@@ -1,6 +1,7 @@
 """Killed, a full disk, a read-only folder: nothing is damaged, and the run goes on to the same bytes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,12 @@ import store_sets as sets
 
 WHAT = ("authors", "webdataset", "parquet", "plain", "samples")
 HERE = Path(__file__).resolve().parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{HERE.parents[1]}:{HERE}"}
 
 
 def lives(folder, what, how, kills=0):
     command = [sys.executable, HERE / "killed_store.py", folder, what, how, str(kills)]
-    paths = {"PYTHONPATH": f"{HERE.parents[1]}:{HERE}", "PATH": "/usr/bin:/bin"}
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=paths).stdout.splitlines()
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout.splitlines()
 
 
 @pytest.mark.parametrize("what", WHAT)
@@ -38,3 +39,35 @@ def test_killed_at_every_operation(tmp_path, what):
     assert operations > 15
     for number in range(operations + 1):
         assert sets.tree(tmp_path / "killed" / f"{number}") == sets.tree(tmp_path / "quiet"), f"killed at operation {number}"
+
+
+def refused(folder, what, how):
+    """What a run was told by a disk that refuses, and how it went on."""
+    apart = ["unshare", "--user", "--map-root-user", "--mount"] if how == "full" else []
+    command = [*apart, sys.executable, str(HERE / "full_store.py"), str(folder), what, how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_full_disk(tmp_path, what):
+    """A real one: a file system of a few kilobytes. When there is room again it goes on to the same bytes."""
+    run = refused(tmp_path, what, "full")
+    assert "can't be written, the disk is full: make room and run again" in run["told"]
+    assert "the disk is full" in run["again"]
+    assert 0 < run["there"] < 24
+    assert (run["then"], run["same"]) == ("", True)
+
+
+@pytest.mark.parametrize("what", ["authors", "webdataset", "parquet", "plain"])
+def test_a_file_that_may_not_grow(tmp_path, what):
+    run = refused(tmp_path, what, "limit")
+    assert "can't be written, the file would be too large: make room and run again" in run["told"]
+    assert (run["then"], run["same"]) == ("", True)
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_folder_that_is_locked(tmp_path, what):
+    told = refused(tmp_path, what, "locked")["told"]
+    assert "can't be written (Permission denied): choose another folder, or change its permissions." in told
