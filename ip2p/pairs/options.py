@@ -150,9 +150,10 @@ def early_of(options: argparse.Namespace) -> "EarlyStop | None":
     from .early_stop import EarlyStop
     from .thresholds import own
 
+    rules = rules_of(options, own(config_of(options.clip)))
     if not options.early_stop:
         return None
-    return EarlyStop(rules_of(options, own(config_of(options.clip))), options.at, options.slack, options.enough, options.margin)
+    return EarlyStop(rules, options.at, options.slack, options.enough, options.margin)
 
 
 def plan_of(options: argparse.Namespace) -> "Plan":
