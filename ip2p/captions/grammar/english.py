@@ -82,8 +82,10 @@ def changed(caption: Caption, changes: Iterable[Change]) -> str:
             last = first
         else:
             first, last = caption.places[start][0], caption.places[end - 1][1]
-        was = caption.text[first : first + 1]
-        text = text[:first] + (capital(new) if was.isupper() and start == 0 else new) + text[last:]
+        was, rest = caption.text[first : first + 1], text[last:]
+        if start == end == 0 and caption.said(1, 2)[:1].islower():  # the word that was the first is so no more
+            rest = rest[:1].lower() + rest[1:]
+        text = text[:first] + (capital(new) if was.isupper() and start == 0 else new) + rest
     return _joined(text, caption.text)
 
 

@@ -115,6 +115,8 @@ def _phrase(caption: Caption, head: int, end: int) -> Phrase | None:
         many = before in words("counted") or not determined
     if before in ("a", "an", "another", "each", "every", "one") and many:
         return None  # "a glasses"
+    if not many and caption.word(end) in words("verbs"):
+        return None  # "a boat ride": after one boat it would be "rides"
     if before in words("counted") and not many and irregular().get(noun) != noun:
         return None
     if not determined:

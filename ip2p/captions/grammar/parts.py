@@ -96,7 +96,7 @@ def remove(caption: Caption, rng: np.random.Generator) -> Edit | None:
     for number in rng.permutation(len(found)):
         phrase, (start, end) = found[number]
         name = named(caption, phrase, there)
-        left = len(caption.words) - (end - start) > SHORTEST and caption.word(start - 1) not in ("and", "or", "is", "are", "was", "were")
+        left = len(caption.words) - (end - start) >= SHORTEST and caption.word(start - 1) not in ("and", "or", "is", "are", "was", "were")
         if name and left and caption.word(phrase.start) != "one":
             return Edit(asked(rng, "remove", the=name), changed(caption, [Change(start, end, "")]))
     return None
@@ -108,7 +108,7 @@ def _without(caption: Caption, phrase: Phrase, there: list[Phrase]) -> tuple[int
     end = _tail(caption, phrase.end)
     after = caption.word(end)
     over = after in CLOSED
-    phrased = over or after in words("prepositions")
+    phrased = over or after in words("prepositions") or end > phrase.end
     if before == "and" and over and any(other.end == phrase.start - 1 for other in there):
         return phrase.start - 1, end
     if before in ("wearing", "holding", "carrying") and earlier not in HOLDING_ON:

@@ -148,7 +148,8 @@ def _local(scene: Scene, kind: str, rng: np.random.Generator) -> tuple[str, Scen
 
 def _new(scene: Scene, thing: Said, kind: str, rng: np.random.Generator) -> Said | None:
     if kind == "recolour":
-        return replace(thing, colour=one(rng, [colour for colour in COLOURS if colour != thing.colour]))
+        taken = {other.colour for other in scene.things if other.shape == thing.shape}
+        return replace(thing, colour=one(rng, [colour for colour in COLOURS if colour not in taken]))
     if kind == "material":
         fit = [value for value in MATERIALS if value != (thing.material or "plain")]
         value = one(rng, fit)
