@@ -94,7 +94,7 @@ def weather(caption: Caption, rng: np.random.Generator) -> Edit | None:
         if not (known and name not in ("foggy", "sunny", "stormy"))
         and not (name == "sunny" and caption.known & {"night", "dusk", "dark", "rain"})
         and not (caption.has("lit") and re.search("day|morning", phrase))
-        and not (name == "snowy" and caption.has("bathing"))
+        and not (name in ("snowy", "windy") and caption.has("bathing"))
         and not ("sky" in phrase and "sky" in caption.known)
     ]
     name, phrase = fit[int(rng.integers(len(fit)))]
@@ -113,7 +113,7 @@ def time(caption: Caption, rng: np.random.Generator) -> Edit | None:
             return Edit(asked(rng, f"time {new}"), edited)
     if caption.has("indoors") or caption.has("lit") or caption.has("made"):
         return None
-    listed = columns("time")
+    listed = [(name, phrase) for name, phrase in columns("time") if "street" not in phrase or caption.has("in town")]
     name, phrase = listed[int(rng.integers(len(listed)))]
     return Edit(asked(rng, f"time {name}"), ended(caption, phrase))
 
