@@ -27,10 +27,11 @@ class Reply:
 
 
 class PaperSampling:
-    """Scores of the next tokens -> scores whose largest is a draw from softmax((scores - penalty * counts) / temperature).
+    """Scores of the next tokens -> scores with only the token left that was drawn from softmax((scores - penalty * counts) / temperature).
 
-    ``counts``: how often each token was generated so far in its row, as OpenAI's frequency penalty has it. The draw is the Gumbel-max
-    trick: noise from the row's own generator on the CPU is added. A temperature of 0 draws nothing: the likeliest token wins.
+    ``counts``: how often each token was generated so far in its row, as OpenAI's frequency penalty has it. The draw takes one number of
+    [0, 1) from the row's own generator on the CPU, and the token in whose share of the sum of probabilities it falls. A temperature of 0
+    draws nothing: the likeliest token wins.
     """
 
     def __init__(self, width: int, seeds: Sequence[int], temperature: float, penalty: float) -> None:
@@ -45,11 +46,16 @@ class PaperSampling:
             written = tokens[:, self.width :]
             counts = torch.zeros_like(scores).scatter_add_(1, written, torch.ones_like(written, dtype=scores.dtype))
             scores = scores - self.penalty * counts
-        return scores / self.temperature + self._gumbel(scores) if self.temperature else scores
+        if not self.temperature:
+            return scores
+        return torch.full_like(scores, -torch.inf).scatter_(1, self._drawn(scores / self.temperature), 0.0)
 
-    def _gumbel(self, scores: Tensor) -> Tensor:
-        rows = [torch.empty(scores.shape[1]).exponential_(generator=generator) for generator in self.generators]
-        return -torch.stack(rows).clamp_min(torch.finfo(torch.float32).tiny).log().to(scores.device)
+    def _drawn(self, scores: Tensor) -> Tensor:
+        """(B, 1): a token of each row. In float64 (on the CPU where the device has none), so that the sum's rounding never matters."""
+        sums = (scores.cpu() if scores.device.type == "mps" else scores).double().softmax(1).cumsum(1)
+        chance = [torch.rand(1, generator=generator, dtype=torch.float64) for generator in self.generators]
+        below = sums <= torch.stack(chance).to(sums.device) * sums[:, -1:]
+        return below.sum(1, keepdim=True).clamp_max(scores.shape[1] - 1).to(scores.device)
 
 
 class StopAt:

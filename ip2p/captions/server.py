@@ -90,8 +90,12 @@ class ServerSource:
             slots, client = run(self._opened()).result()
             wishes = [(caption, number) for caption in captions for number in range(count)]
             under_way = [run(self._proposal(client, slots, caption, seed, number)) for caption, number in wishes]
-            for start in range(0, len(wishes), max(1, count)):
-                yield [self._wait(future) for future in under_way[start : start + count]]
+            try:
+                for start in range(0, len(wishes), max(1, count)):
+                    yield [self._wait(future) for future in under_way[start : start + count]]
+            finally:
+                run(_cancelled()).result()
+                run(client.close()).result()
 
     async def _opened(self) -> tuple[asyncio.Semaphore, Any]:
         return asyncio.Semaphore(self.concurrency), self.server.client()

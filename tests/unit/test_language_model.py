@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_language import TAUGHT, gpt2, llama, memorised, save, tokenizer
+from tiny_language import TAUGHT, gpt2, llama, memorised, save, tokenizer, write_gguf
 
 from ip2p.captions.asking import Asking, reply_seed
 from ip2p.captions.filters import BROKEN, LONG, normal
@@ -185,6 +185,18 @@ def test_folders_are_read_and_tell_themselves_apart(make, tmp_path):
     assert model.identity != LanguageModel.of(make(seed=5), tokenizer(), "x").identity
     same = LanguageModel.of(module, tokenizer(), "some model")
     assert asked(model, CAPTIONS[:2], max_tokens=8) == asked(same, CAPTIONS[:2], max_tokens=8)
+
+
+def test_a_gguf_file_is_read_with_its_tokenizer(tmp_path):
+    module, own = memorised()
+    write_gguf(tmp_path / "knows.gguf", module)
+    model = LanguageModel.load(str(tmp_path / "knows.gguf"), "cpu")
+    assert model.name == "knows.gguf"
+    tokens = torch.tensor([own("a dog on a beach\n##\n")["input_ids"]])
+    assert model.tokenizer("a dog on a beach\n##\n")["input_ids"] == tokens[0].tolist()
+    assert torch.allclose(model.module(tokens).logits, module(tokens).logits, atol=1e-4)
+    answers = asked(model, temperature=0.0, frequency_penalty=0.0)
+    assert [one.edited_caption for (one,) in answers] == [one.edited_caption for one in TAUGHT]
 
 
 def test_a_models_own_settings_of_sampling_are_not_mixed_in(tmp_path):
