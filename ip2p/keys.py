@@ -56,6 +56,17 @@ def unet_layout(names: Iterable[str]) -> Layout:
     return _layout_diffusers(known) if is_diffusers_unet(known) else _layout_ldm(known)
 
 
+def first_blocks(layout: Layout) -> list[int]:
+    """The number of each level's first entry in an LDM UNet's `input_blocks`, after the first conv and each level's downsampler."""
+    counts = [len(level) for level in layout.down]
+    return [1 + sum(counts[:level]) + level for level in range(len(counts))]
+
+
+def unet_widths(unet: Mapping[str, Tensor]) -> list[int]:
+    """The channels of each level of an LDM UNet (no prefix), from fine to coarse."""
+    return [unet[f"input_blocks.{block}.0.out_layers.3.weight"].shape[0] for block in first_blocks(unet_layout(unet))]
+
+
 def unet_to_ldm(state: Mapping[str, Tensor]) -> State:
     """A diffusers `UNet2DConditionModel` state dict in LDM names. Raises KeyError for a name that no such UNet has."""
     return _rename(state, [(theirs, ours) for ours, theirs in unet_modules(unet_layout(state))])

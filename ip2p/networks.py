@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from .checkpoint import Checkpoint, CheckpointError, vae_config
-from .keys import unet_layout, unet_to_diffusers, vae_to_diffusers
+from .keys import first_blocks, unet_layout, unet_to_diffusers, unet_widths, vae_to_diffusers
 from .layout import SECOND_TEXT_SDXL, TEXT, TEXT_SDXL, UNET, VAE
 from .text_keys import clip_to_transformers, openclip_to_transformers
 
@@ -66,8 +66,7 @@ def unet_config(unet: Mapping[str, Tensor], settings: Mapping[str, str]) -> dict
     Raises CheckpointError for a layout that diffusers has no blocks for.
     """
     layout = unet_layout(unet)
-    firsts = _first_blocks([len(level) for level in layout.down])
-    widths = [unet[f"input_blocks.{block}.0.out_layers.3.weight"].shape[0] for block in firsts]
+    firsts, widths = first_blocks(layout), unet_widths(unet)
     attentive = [all(level) for level in layout.down]
     if not layout.middle or any(any(level) != all(level) for level in layout.down) or widths[0] != unet["input_blocks.0.0.weight"].shape[0]:
         raise CheckpointError("This UNet's layout is not Stable Diffusion's: load an SD 1.5, SDXL or CosXL InstructPix2Pix checkpoint.")
@@ -88,11 +87,6 @@ def unet_config(unet: Mapping[str, Tensor], settings: Mapping[str, str]) -> dict
         size = unet["label_emb.0.0.weight"].shape[1]
         config |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": size}
     return config
-
-
-def _first_blocks(counts: list[int]) -> list[int]:
-    """The number of each level's first entry in `input_blocks`, after the first conv and each level's downsampler."""
-    return [1 + sum(counts[:level]) + level for level in range(len(counts))]
 
 
 def _depth(unet: Mapping[str, Tensor], attention: str) -> int:

@@ -15,7 +15,8 @@ from comfy.model_patcher import ModelPatcher
 from ..ip2p import checkpoint
 from ..ip2p.checkpoint import Checkpoint
 from ..ip2p.files import CheckpointError, State
-from ..ip2p.layout import TEXT, TEXT_SDXL, UNET, VAE
+from ..ip2p.keys import unet_widths
+from ..ip2p.layout import TEXT, TEXT_SDXL, UNET, VAE, part
 from .edit import ATTACHMENT
 
 log = logging.getLogger(__name__)
@@ -84,10 +85,21 @@ def _small(found: Checkpoint, embeddings: Any) -> Loaded:
     return Loaded(_small_unet(state, found.settings), clip, vae)
 
 
+class _Factor(float):
+    """How many times as wide as the first a level is: the host multiplies the first width by it, and its own factors are whole."""
+
+    def __mul__(self, width: float) -> int:
+        return round(float(self) * width)
+
+    __rmul__ = __mul__
+
+
 def _small_unet(state: State, settings: dict[str, str]) -> ModelPatcher:
     base = checkpoint.unet_in_channels(state) == 4
     kind = comfy.supported_models.SD15 if base else comfy.supported_models.SD15_instructpix2pix
     config = kind(comfy.model_detection.detect_unet_config(state, UNET))
+    widths = unet_widths(part(state, UNET))
+    config.unet_config["channel_mult"] = [_Factor(width / widths[0]) for width in widths]
     config.unet_config["num_heads"] = int(settings.get("num_heads", 8))
     config.unet_config["num_head_channels"] = -1
     device = comfy.model_management.get_torch_device()

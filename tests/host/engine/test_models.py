@@ -55,6 +55,29 @@ def test_a_unet_alone_has_no_vae_and_clip(pack, networks, tmp_path):
     assert model.model.model_config.unet_config["in_channels"] == 8
 
 
+def test_levels_of_any_width_and_parts_from_another_file(pack, editor_file, editor):
+    """A text-to-image network whose second level is one and a half times as wide, with the autoencoder and text of the editor's file."""
+    import comfy.model_management
+    import tiny
+
+    from ip2p import checkpoint
+    from ip2p.layout import UNET
+
+    unet = tiny.unet(widths=(64, 96), attention=(0, 1), in_channels=4)
+    state = {name: tensor for name, tensor in tiny.ldm(unet).items() if name.startswith(UNET)}
+    path = editor_file.with_name("painter.safetensors")
+    checkpoint.write(path, state, {**tiny.SETTINGS, "rest": editor_file.name})
+    model, clip, vae = pack.loading.load(path)
+    x, t, context = torch.randn(2, 4, 8, 8), torch.tensor([10.0, 900.0]), torch.randn(2, 77, 32)
+    comfy.model_management.load_model_gpu(model)
+    with torch.no_grad():
+        torch.testing.assert_close(model.model.diffusion_model(x, t, context), unet(x, t, context).sample, atol=1e-5, rtol=1e-5)
+    picture = torch.rand(1, 64, 64, 3)
+    assert torch.equal(vae.encode(picture), editor.vae.encode(picture))
+    told = [torch.as_tensor(one.encode_from_tokens(one.tokenize("snow"))) for one in (clip, editor.clip)]
+    assert torch.equal(*told)
+
+
 def test_text_to_image_and_inpainting_models_are_named(call, pack, nodes, tmp_path):
     """A model from the host's own loaders, wired in where an editor belongs."""
     import comfy.model_base
