@@ -25,7 +25,7 @@ def pairs_of_shards(shards: Sequence[Path]) -> Iterator[Make]:
 
 
 def pairs_of_tar(path: Path) -> Iterator[Record]:
-    """The pairs of a tar of ours, which may lack its end. Raises DataError."""
+    """The pairs of a tar of ours that may lack its end. Raises DataError."""
     return (record_in(path, key, parts) for key, parts in grouped(members(path)[0]).items())
 
 
