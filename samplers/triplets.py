@@ -43,9 +43,7 @@ def captions_from(path: Path | None, text: str, scenes: int, first: int, count: 
     if path is not None:
         found: Iterable[str] = plain.captions(path, bad.append)
     elif scenes:
-        from ..ip2p.captions.cli import world_captions
-
-        found = world_captions(scenes, first)
+        found = plain.of_the_world(scenes, first)
     else:
         found = captions_in(text)
     listed = list(islice(_watched(found), count or None))

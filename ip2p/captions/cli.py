@@ -4,7 +4,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
@@ -132,19 +132,9 @@ def captions_of(options: argparse.Namespace) -> "Captions":
 
         if options.input:
             return plain.captions(options.input, bad if options.skip_bad else None)
-        return iter(options.text) if options.text else world_captions(options.world)
+        return iter(options.text) if options.text else plain.of_the_world(options.world)
 
     return lambda: islice(all_of(), options.limit or None)
-
-
-def world_captions(count: int, first: int = 0) -> Iterator[str]:
-    """Captions of scenes of the small world by number, worded as its text-to-image network learnt them."""
-    from ..ids import chance_of
-    from ..small.captioned import caption, some_scene
-
-    for number in range(first, first + count):
-        rng = chance_of("captions of the world", number)
-        yield caption(some_scene(rng), rng)
 
 
 def _copied(options: argparse.Namespace, filters: Filters) -> "Report":

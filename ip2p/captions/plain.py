@@ -89,3 +89,13 @@ def _shard(path: Path, bad: Bad | None) -> Iterator[str]:
         raise ValueError(f"{path.name} is damaged or not all there ({error}): get it again.") from error
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def of_the_world(count: int, first: int = 0) -> Iterator[str]:
+    """Captions of scenes of the small world by number, worded as its text-to-image network learnt them."""
+    from ..ids import chance_of
+    from ..small.captioned import caption, some_scene
+
+    for number in range(first, first + count):
+        rng = chance_of("captions of the world", number)
+        yield caption(some_scene(rng), rng)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ip2p.captions import files
-from ip2p.captions.cli import world_captions
 from ip2p.captions.filters import Filters
 from ip2p.captions.grammar.source import Grammar
+from ip2p.captions.plain import of_the_world
 from ip2p.captions.run import Report, kept, make, proposals, report_file
 from ip2p.captions.source import Refused
 from ip2p.cli import main
@@ -193,8 +193,8 @@ def test_mistakes_are_told_in_a_sentence(capsys, tmp_path, monkeypatch, argument
 
 
 def test_captions_of_the_world_are_the_same_for_a_number():
-    assert list(world_captions(3, 5)) == list(world_captions(8))[5:]
-    assert len(set(world_captions(30))) > 25
+    assert list(of_the_world(3, 5)) == list(of_the_world(8))[5:]
+    assert len(set(of_the_world(30))) > 25
 
 
 @pytest.mark.whole
