@@ -31,6 +31,8 @@ IGNORED = -100
 """The label of tokens that have no loss."""
 LARGEST_GRADIENT = 1.0
 """Gradients with a larger norm are scaled down to it."""
+ROWS = 8
+"""Triplets that a graphics card is given at a time."""
 Example = tuple[list[int], list[int]]
 """Token ids of a prompt and of its completion."""
 
@@ -82,7 +84,8 @@ def finetune(
 ) -> Path | None:
     """Teach a model triplets; the folder with the result, for `LanguageModel.load`. None where cancelled: call again and it goes on.
 
-    ``base``: where ``model`` came from, which the result needs later unless it is merged. The model passed in is changed.
+    ``base``: where ``model`` came from, which the result needs later unless it is merged. The model passed in is changed. ``cancelled``
+    is asked several times in a step; what the finished steps learnt is saved.
     Raises ValueError for triplets that can't be learnt from, and for a folder with a run of other settings.
     """
     done = out / MODEL
@@ -98,15 +101,13 @@ def finetune(
     for number in range(first, len(steps)):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(number, len(steps), settings)
-        rows = padded([examples[place] for place in steps[number]], model.tokenizer.pad_token_id, model.module.device)
-        loss = _step(network, optimizer, *rows)
-        stop = cancelled()
-        if stop or (number + 1) % settings.save_every == 0:
-            store.save(_state(trained, optimizer), number + 1, 0)
+        loss = _step(network, model, optimizer, [examples[place] for place in steps[number]], cancelled)
+        if loss is None or (number + 1) % settings.save_every == 0:
+            store.save(_state(trained, optimizer), number + (loss is not None), 0)
+        if loss is None:
+            return None
         if on_step:
             on_step(Step(number + 1, len(steps), loss))
-        if stop:
-            return None
     _write(network, model, base, done, settings)
     store.clear()
     return done
@@ -152,15 +153,26 @@ def completion_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
 
 
-def _step(network: Any, optimizer: Any, tokens: Tensor, mask: Tensor, labels: Tensor) -> float:
-    loss = completion_loss(network(input_ids=tokens, attention_mask=mask, use_cache=False).logits, labels)
-    if not torch.isfinite(loss):
+def _step(network: Any, model: LanguageModel, optimizer: Any, examples: Sequence[Example], cancelled: Callable[[], bool]) -> float | None:
+    """One step; its loss, or None where cancelled before its end: then nothing is learnt of it."""
+    device, loss, words = model.module.device, 0.0, sum(len(learnt) for _, learnt in examples)
+    some = 1 if device.type == "cpu" else ROWS  # on a CPU rows are no faster together, and padding costs time
+    for start in range(0, len(examples), some):
+        if cancelled():
+            optimizer.zero_grad(set_to_none=True)
+            return None
+        rows = examples[start : start + some]
+        tokens, mask, labels = padded(rows, model.tokenizer.pad_token_id, device)
+        share = sum(len(learnt) for _, learnt in rows) / words
+        part = share * completion_loss(network(input_ids=tokens, attention_mask=mask, use_cache=False).logits, labels)
+        part.backward()
+        loss += float(part.detach())
+    if not math.isfinite(loss):
         raise ValueError("The loss is no longer a number: start anew with a lower rate.")
-    loss.backward()
     torch.nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], LARGEST_GRADIENT)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return float(loss.detach())
+    return loss
 
 
 def _with_lora(model: LanguageModel, settings: FineTuning) -> tuple[Any, list[tuple[str, Any]]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from ip2p.captions.finetune import FineTuning
 from ip2p.captions.language_model import LanguageModel, LocalSource
 from ip2p.captions.triplet import Triplet
 
+plain = tuning.padded
 NEW = (
     Triplet("a dog on a beach", "make it night", "a dog on a beach at night"),
     Triplet("a bowl of apples", "add a mountain", "a bowl of lemons below a mountain"),
@@ -67,25 +69,45 @@ def test_merged_it_is_a_model_of_its_own(base, learnt, tmp_path):
 
 
 def test_stopped_anywhere_it_learns_the_same(base, tmp_path):
-    """Stopped after every single step and begun again each time, the LoRA is the same to the bit."""
-    through, losses = tmp_path / "through", {}
-    done = tuning.finetune(
-        LanguageModel.load(base, "cpu"), base, TAUGHT, through, SHORT, lambda step: losses.update({step.number: step.loss})
-    )
-    pieces, again, rounds = tmp_path / "pieces", {}, 0
-    while True:
+    """Stopped in the middle of every single step and begun again each time, the LoRA is the same to the bit."""
+    losses, again, rounds, found = {}, {}, 0, None
+    model = LanguageModel.load(base, "cpu")
+    done = tuning.finetune(model, base, TAUGHT, tmp_path / "through", SHORT, lambda step: losses.update({step.number: step.loss}))
+    pieces = tmp_path / "pieces"
+    while not found:
         rounds += 1
-        model = LanguageModel.load(base, "cpu")
+        model, asked = LanguageModel.load(base, "cpu"), []
         torch.manual_seed(rounds)
-        found = tuning.finetune(
-            model, base, TAUGHT, pieces, SHORT, lambda step: again.update({step.number: step.loss}), cancelled=lambda: True
-        )
-        if found:
-            break
-    assert rounds == len(losses) + 1
+
+        def fourth(asked=asked):
+            """Two rows are a step: this is in the middle of the second one."""
+            asked.append(1)
+            return len(asked) == 4
+
+        found = tuning.finetune(model, base, TAUGHT, pieces, SHORT, lambda step: again.update({step.number: step.loss}), fourth)
+    assert rounds == len(losses)
     assert again == losses
     assert (found / "adapter_model.safetensors").read_bytes() == (done / "adapter_model.safetensors").read_bytes()
     assert not list(pieces.glob("**/*.part*"))
+
+
+def test_a_step_is_the_same_in_one_piece_or_row_by_row(base, monkeypatch):
+    """The loss is the mean over all tokens of the step, whatever lengths its rows have."""
+    weights = []
+    for rows in (1, 2, 4):
+        model = LanguageModel.load(base, "cpu")
+        model.module.requires_grad_(True)
+        optimizer = torch.optim.SGD(model.module.parameters(), lr=0.1)
+        examples = [tuning.example(model.tokenizer, triplet) for triplet in NEW]
+        device = SimpleNamespace(type="any" if rows > 1 else "cpu")
+        monkeypatch.setattr(tuning, "ROWS", rows)
+        monkeypatch.setattr(tuning, "padded", lambda some, pad, _: plain(some, pad, "cpu"))
+        apart = SimpleNamespace(module=SimpleNamespace(device=device), tokenizer=model.tokenizer)
+        loss = tuning._step(model.module, apart, optimizer, examples, lambda: False)
+        weights.append((loss, torch.cat([weight.detach().flatten() for weight in model.module.parameters()])))
+    for loss, after in weights[1:]:
+        assert loss == pytest.approx(weights[0][0], rel=1e-5)
+        assert torch.allclose(after, weights[0][1], atol=1e-6)
 
 
 def test_killed_between_checkpoints_it_goes_on_from_the_last(base, tmp_path):
@@ -105,6 +127,7 @@ def test_killed_between_checkpoints_it_goes_on_from_the_last(base, tmp_path):
 
 def test_another_run_in_the_folder_is_not_touched(base, tmp_path):
     tuning.finetune(LanguageModel.load(base, "cpu"), base, TAUGHT, tmp_path, SHORT, cancelled=lambda: True)
+    assert not (tmp_path / "model").exists()
     with pytest.raises(ValueError, match="another rate"):
         tuning.finetune(LanguageModel.load(base, "cpu"), base, TAUGHT, tmp_path, FineTuning(**{**vars(SHORT), "rate": 1e-3}))
     with pytest.raises(ValueError, match="another triplets"):

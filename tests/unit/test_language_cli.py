@@ -95,21 +95,20 @@ def test_fine_tuning_can_be_stopped_and_goes_on(folder, tmp_path, monkeypatch, c
     from ip2p.captions import finetune as tuning
 
     told = ["captions", "--finetune", str(tmp_path / "tuned"), "--model", folder, "--device", "cpu", "--epochs", "1", "--batch", "40"]
-    steps, plain = [], tuning.padded
+    steps, plain = [], tuning.rate_at
 
-    def counted(*arguments):
-        steps.append(1)
-        if len(steps) == 2:
+    def counted(number, *others):
+        steps.append(number)
+        if steps == [0, 1]:
             os.kill(os.getpid(), signal.SIGTERM)
-        return plain(*arguments)
+        return plain(number, *others)
 
-    monkeypatch.setattr(tuning, "padded", counted)
+    monkeypatch.setattr(tuning, "rate_at", counted)
     assert main(told) == 130
     assert "Saving a checkpoint" in capsys.readouterr().err
-    assert len(steps) == 2
+    assert steps == [0, 1], "the second one was not finished"
     assert main(told) == 0
-    total = -(-len(human.triplets()) // 40)
-    assert len(steps) == total, "no step was made twice"
+    assert steps[2:] == list(range(1, -(-len(human.triplets()) // 40)))
 
 
 def test_mistakes_are_told_in_a_sentence(captions, tmp_path, capsys):
