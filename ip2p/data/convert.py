@@ -11,7 +11,7 @@ from .journal import digest_of
 from .made_records import Made
 from .manifest import Counts, read_manifest
 from .record import PairError
-from .records import parts_of, place_of, records
+from .records import makes, parts_of, place_of, records
 from .replacing import MADE_BY, remove_earlier
 from .write_shards import Limits
 from .writers import Writer, open_writer
@@ -59,6 +59,8 @@ def convert(
     if not count and any(part.partition(":")[0] == "world" for part in sources):
         raise DataError("The world never ends: say how many scenes are wanted (--count).")
     _apart(sources, out)
+    if next(makes(spec, made), None) is None:
+        raise DataError(f"There are no pairs in {spec}: name a folder with pairs, or photos:FOLDER for a folder of photos.")
     settings: dict[str, Any] = {MADE_BY: "ip2p convert", "source": [_named(part) for part in sources], "count": count}
     if any(place_of(part) is None for part in sources):
         settings["made"] = asdict(made)

@@ -28,7 +28,7 @@ class Counts:
     prompts: int = 0
     masks: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    _prompt: str | None = None
+    _prompt: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "Counts":

@@ -10,6 +10,7 @@ import killed_store
 import pytest
 import store_sets as sets
 
+pytestmark = pytest.mark.whole
 WHAT = ("authors", "webdataset", "parquet", "plain", "samples")
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{HERE.parents[1]}:{HERE}"}
