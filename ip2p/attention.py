@@ -58,7 +58,7 @@ def shared(x: Tensor, pairs: Tensor) -> Tensor:
     if not pairs.any():
         return x
     both = x.unflatten(0, (-1, 2))
-    second = torch.where(pairs.view(-1, *[1] * (x.ndim - 1)), both[:, 0], both[:, 1])
+    second = torch.where(pairs.to(x.device).view(-1, *[1] * (x.ndim - 1)), both[:, 0], both[:, 1])
     return torch.stack([both[:, 0], second], dim=1).flatten(0, 1)
 
 

@@ -176,6 +176,7 @@ class Call:
         self.control, self.step, self.steps, self.conditional = control, step, steps, conditional
         lasting = attention.active(control.p, step, steps)
         everywhere = not control.settings.edits_words  # the original leaves the empty text's half alone, InstructPix2Pix does not
+        self._edits: dict[tuple[int, torch.device], CrossEdit] = {}
         self.pairs = torch.cat([lasting & (told or everywhere) for told in conditional])
 
     @property
@@ -188,13 +189,12 @@ class Call:
 
     def shared(self, x: Tensor) -> Tensor:
         """Queries or keys of self-attention, or what they are made of (B, ...), with those of the second rows taken from the first."""
-        return attention.shared(x, self.pairs.to(x.device))
+        return attention.shared(x, self.pairs)
 
     def cross(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> Tensor:
         """The result of cross-attention (B, heads, places, d), given ``out``, whatever made it: the second rows have the difference that
         their edited maps make. q, k, v: (B, heads, places or tokens, d)."""
-        assert self.control.edit is not None
-        edit = CrossEdit(*(each.to(q.device) for each in attention.fitted(self.control.edit, k.shape[2])))
+        edit = self._fitted(k.shape[2], q.device)
         now = attention.active(edit.shares, self.step, self.steps)
         out, rows = out.clone(), 2 * len(self.control.p)
         for start in (index * rows for index, told in enumerate(self.conditional) if told):
@@ -206,3 +206,10 @@ class Call:
                 marked = [attention.marked(maps, edit.marks[:, i]) for i, maps in enumerate((first, new))]
                 self.control.remember(torch.stack(marked, dim=1))
         return out
+
+    def _fitted(self, tokens: int, device: torch.device) -> CrossEdit:
+        """The edit for so many tokens, made once for all layers."""
+        if (tokens, device) not in self._edits:
+            assert self.control.edit is not None
+            self._edits[tokens, device] = CrossEdit(*(each.to(device) for each in attention.fitted(self.control.edit, tokens)))
+        return self._edits[tokens, device]
