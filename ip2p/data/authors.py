@@ -64,7 +64,7 @@ def _folders(folder: Path) -> list[str]:
     """The names of the folders, sorted: one listing, nothing is opened."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}): check the folder and its permissions.") from error
 

@@ -98,14 +98,15 @@ class _Mender:
             if torn != SEEDS:
                 self.keep_copy(self.folder / torn)
                 _keep_lines(self.folder / torn, is_whole)
-        if any(self.found[kind] for kind in ("prompt", "half", "changed", "listed", "unlisted", "torn", "repeated_id", "gone")):
+        if (self.folder / SEEDS).is_file() and any(
+            self.found[kind] for kind in ("prompt", "half", "changed", "listed", "unlisted", "torn", "repeated_id", "gone")
+        ):
             self._list_anew()
 
     def _list_anew(self) -> None:
         """Write seeds.json from what is there."""
         path, pairs = self.folder / SEEDS, 0
-        if path.is_file():
-            self.keep_copy(path)
+        self.keep_copy(path)
         with writing(path):
             with beside(path).open("wb") as file:
                 for name in prompt_folders(self.folder):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..ids import seed_of
 from .authors import SEEDS, found_seeds
 from .check import Fault
-from .disk import PART
+from .disk import PART, unreadable
 from .example import DataError
 from .journal import NAME as JOURNAL
 from .manifest import MANIFEST, SUMS, read_manifest, sums_of, verify
@@ -37,8 +37,13 @@ def look(folder: Path, hashes: bool = True, on_step: Callable[[int], None] | Non
 
     `on_step` is told how many things were looked at; what it raises ends it. Raises DataError where there is no store.
     """
-    layout = layout_of(folder)
-    steps = _Steps(on_step)
+    try:
+        yield from _all(folder, layout_of(folder), hashes, _Steps(on_step))
+    except OSError as error:
+        raise unreadable(Path(error.filename or folder), error) from error
+
+
+def _all(folder: Path, layout: str, hashes: bool, steps: "_Steps") -> Iterator[Finding]:
     if folder.is_dir():
         yield from _left_over(folder)
     if layout == "authors":

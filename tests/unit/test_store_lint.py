@@ -5,9 +5,11 @@ import json
 import pytest
 import store_sets as sets
 
+from ip2p.data.collect import collect
 from ip2p.data.example import DataError
 from ip2p.data.lint import lint
 from ip2p.data.manifest import read_manifest
+from ip2p.data.pairs import open_pairs
 from ip2p.data.records import records
 from ip2p.data.repair import repair
 from ip2p.data.samples import Samples
@@ -150,6 +152,23 @@ def test_a_working_folder(tmp_path):
     assert [(finding.kind, finding.where) for finding in look(tmp_path)] == [("unfinished", "0000003")]
     Samples(tmp_path).finish("0000003")
     assert list(look(tmp_path)) == []
+
+
+def test_a_set_that_grows_by_hand_goes_on_after_mending(tmp_path):
+    for number in range(3):
+        collect(tmp_path, sets.made_record("", "", 5 * number))
+    next(tmp_path.glob("*/*_1.png")).unlink()
+    assert lint(str(tmp_path), mend=True).clean
+    assert not (tmp_path / "seeds.json").exists()
+    assert collect(tmp_path, sets.made_record("", "", 99))
+    assert len(list(records(str(tmp_path)))) == len(open_pairs(str(tmp_path), "all").group(0)) == 3
+
+
+def test_a_folder_where_a_file_should_be(tmp_path):
+    sets.write(tmp_path, plenty())
+    (tmp_path / "0000001" / "prompt.json").unlink()
+    (tmp_path / "0000001" / "prompt.json").mkdir()
+    assert {finding.kind for finding in look(tmp_path)} == {"prompt", "gone"}
 
 
 def test_pictures_and_texts_are_looked_at_too(tmp_path):
