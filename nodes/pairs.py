@@ -108,6 +108,14 @@ def _stopping() -> list[io.Input]:
         io.Float.Input(
             "margin", default=0.05, optional=True, tooltip="By how much more than its threshold a good pair's direction must be.", **SHARE
         ),
+        io.Int.Input(
+            "patience",
+            default=0,
+            min=0,
+            max=100000,
+            optional=True,
+            tooltip="End a triplet after so many pairs without a good one. 0: never.",
+        ),
     ]
 
 
@@ -183,7 +191,7 @@ def _asked(inputs: dict[str, Any], own: Any) -> Any:
     ranges: dict[str, Any] = {name: (inputs[f"{name}_low"], inputs[f"{name}_high"]) for name in ("p", "guidance")}
     sizes: dict[str, Any] = {name: inputs[name] for name in ("samples", "size", "batch")}
     settings = Settings(steps=PRESETS[inputs["preset"]], **sizes, **ranges)
-    given = {name: inputs[name] for name in ("at", "slack", "enough", "margin") if name in inputs}
+    given = {name: inputs[name] for name in ("at", "slack", "enough", "margin", "patience") if name in inputs}
     early = EarlyStop(inputs.get("thresholds") or own, **given) if inputs["early_stop"] else None
     more: dict[str, Any] = {"sampler": inputs.get("sampler"), "sigmas": inputs.get("sigmas"), "kind": inputs["format"]}
     return Asked(settings, PromptToPrompt(inputs["mode"]), early, **more)

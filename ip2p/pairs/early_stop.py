@@ -26,7 +26,8 @@ MIDWAY = "hopeless midway: "
 @dataclass(frozen=True)
 class EarlyStop:
     """When to give up. After the share ``at`` of the steps, a sample goes whose rough scores miss a threshold by more than ``slack``;
-    a prompt ends with ``enough`` good pairs, which pass every threshold, the direction by ``margin`` more, and are no duplicates.
+    a prompt ends with ``enough`` good pairs, which pass every threshold, the direction by ``margin`` more, and are no duplicates, or
+    after ``patience`` samples none of which passes (0: never).
 
     Shares and cosines, 0 to 1. Raises ValueError with one sentence.
     """
@@ -36,6 +37,7 @@ class EarlyStop:
     slack: float = 0.1
     enough: int = 4
     margin: float = 0.05
+    patience: int = 0
 
     def __post_init__(self) -> None:
         for name in ("at", "slack", "margin"):
@@ -43,6 +45,13 @@ class EarlyStop:
                 raise ValueError(f"The early stop's {name} is {value}; use 0 to 1.")
         if not 1 <= self.enough <= 1000:
             raise ValueError(f"The number of good pairs that are enough is {self.enough}; use 1 to 1000.")
+        if self.patience < 0:
+            raise ValueError(f"The early stop's patience is {self.patience} samples; use at least 1, or 0 for no end.")
+
+    def ends(self, kind: str, found: Mapping[int, Facts]) -> bool:
+        """Whether a prompt ends with the samples made so far, by seed: with enough good ones, or without hope."""
+        hopeless = 0 < self.patience <= len(found) and all(self.rules.of(kind).failed(facts) for facts in found.values())
+        return hopeless or self.has_enough(kind, found)
 
     def has_enough(self, kind: str, found: Mapping[int, Facts]) -> bool:
         """Whether the samples made so far, by seed, hold enough good pairs."""

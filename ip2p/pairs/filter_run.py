@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.example import DataError
 from ..data.prompt_folder import METADATA
 from ..data.record import Record
 from ..data.replacing import MADE_BY, remove_earlier
@@ -63,8 +62,6 @@ def filter_into(
 ) -> Filtered:
     """Filter, and write the kept pairs into ``out`` (None: nowhere). Stopped and run again, it goes on. ``replace`` removes what an
     earlier filter left there with other settings. Raises ValueError or DataError in a sentence."""
-    if not Path(wish.spec).expanduser().exists():
-        raise DataError(f"There are no pairs in {wish.spec}: name the folder that `python -m ip2p pairs` made, or a data set.")
     told, rules = wish.told(), wish.rules
     if out is not None and replace:
         remove_earlier(out, layout, told)

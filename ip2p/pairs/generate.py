@@ -49,10 +49,10 @@ class Generate:
         self.paint, self.score, self.settings, self.early = paint, score, settings, early
 
     def __call__(self, triplet: Triplet, known: Mapping[int, Facts] | None = None, on_step: OnStep | None = None) -> Iterator[Made]:
-        """The samples besides those ``known`` by their seeds, until there are `settings.samples`, or enough good ones."""
+        """The samples besides those ``known`` by their seeds, until there are `settings.samples`, or the early stop ends it."""
         known, met = known or {}, dict[int, Facts]()
         for chunk in chunks(triplet, self.settings):
-            if self.early is not None and self.early.has_enough(triplet.kind, met):
+            if self.early is not None and self.early.ends(triplet.kind, met):
                 return
             if any(sample.seed not in known for sample in chunk):  # all of it again: rounding depends on the company
                 for made in self._made(chunk, on_step):

@@ -98,6 +98,7 @@ def _early(parser: argparse.ArgumentParser) -> None:
     add("--slack", type=float, default=0.1, metavar="S", help="how far a rough score may miss its threshold (default .1)")
     add("--enough", type=int, default=4, metavar="N", help="good pairs that end a prompt (default 4)")
     add("--margin", type=float, default=0.05, metavar="S", help="by how much a good pair's direction passes its threshold (default .05)")
+    add("--patience", type=int, default=0, metavar="N", help="samples of a prompt, none of which passes, that end it (default 0: none do)")
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
@@ -153,7 +154,7 @@ def early_of(options: argparse.Namespace) -> "EarlyStop | None":
     rules = rules_of(options, own(config_of(options.clip)))
     if not options.early_stop:
         return None
-    return EarlyStop(rules, options.at, options.slack, options.enough, options.margin)
+    return EarlyStop(rules, options.at, options.slack, options.enough, options.margin, options.patience)
 
 
 def plan_of(options: argparse.Namespace) -> "Plan":

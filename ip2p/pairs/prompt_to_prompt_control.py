@@ -17,6 +17,8 @@ CHANGED = "changed"
 """Stands for the words that only one of the two captions has."""
 MAP_SIDE = 4
 """Local blend reads the cross-attention maps whose sides are nearest to a quarter of the latent's, as the original does (16 of 64)."""
+LEAST_PLACES = 64
+"""Of small latents it reads larger maps; fewer places than these say little."""
 Numbers = tuple[tuple[str, float], ...]
 
 
@@ -163,7 +165,7 @@ class Control:
         if not self.settings.blend or not self._maps or step < self.settings.blend_from * steps:
             return denoised
         height, width = denoised.shape[-2:]
-        wanted = height * width / MAP_SIDE**2
+        wanted = max(LEAST_PLACES, height * width / MAP_SIDE**2)
         places = min(self._maps, key=lambda each: abs(math.log(each / wanted)))
         maps = self._maps[places].unflatten(-1, attention.grid(places, height, width))
         return attention.blended(denoised, attention.blend_mask(maps, (height, width), self.settings.threshold))

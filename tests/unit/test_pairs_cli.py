@@ -148,7 +148,7 @@ def test_mistakes_are_named_in_a_sentence(command, tmp_path, change, said, capsy
     ("asked", "said"),
     [
         (["pairs", "/nowhere.jsonl"], "/nowhere.jsonl"),
-        (["filter", "/nowhere"], "no pairs in /nowhere"),
+        (["filter", "/nowhere"], "no data at /nowhere"),
         (["filter", ".", "--keep", "0"], "at least 1"),
     ],
 )

@@ -203,6 +203,15 @@ def test_enough_good_pairs_end_a_prompt():
     assert not early.has_enough("", {0: good[0], 1: facts(1, clip_sim_dir=0.29)})  # passes, but without the margin
     assert not early.has_enough("", {0: good[0], 1: {**good[1], "hashes": good[0]["hashes"]}})
     assert not early.has_enough("", {0: good[0], 1: {"dropped": "hopeless midway: x"}})
-    for wrong in ({"at": 2.0}, {"slack": -1.0}, {"margin": float("nan")}, {"enough": 0}):
+    for wrong in ({"patience": -1}, {"at": 2.0}, {"slack": -1.0}, {"margin": float("nan")}, {"enough": 0}):
         with pytest.raises(ValueError, match="use"):
             EarlyStop(**wrong)
+
+
+def test_patience_ends_a_prompt_without_hope():
+    bad = {number: facts(number, clip_sim_dir=0.0) for number in range(3)}
+    assert EarlyStop(patience=3).ends("", bad)
+    assert not EarlyStop(patience=4).ends("", bad)
+    assert not EarlyStop().ends("", bad)
+    assert not EarlyStop(patience=3).ends("", {**bad, 9: facts(9, clip_sim_dir=0.2)})
+    assert EarlyStop(enough=1).ends("", {0: facts(0)})

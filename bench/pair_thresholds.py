@@ -1,0 +1,97 @@
+"""Thresholds for a CLIP, from pairs of drawn scenes that are known to be right or wrong: `python bench/pair_thresholds.py [--count 40]`.
+
+For each kind of edit: the scores of right pairs, of a picture with another edit of the same scene, with itself, with another scene, and of
+right pairs turned round. Of the direction, the threshold at which the shares of right and of wrong pairs that pass are furthest apart
+(Youden 1950); of the pictures, what 97.5% of the right pairs reach. The last line is one JSON object with both by kind, and the shares
+of each sort of pair that pass the thresholds that go with the CLIP (`ip2p.pairs.thresholds.own`).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ip2p.pairs.score import DIRECTION, IMAGE, Facts, Scorer  # noqa: E402
+from ip2p.pairs.thresholds import own  # noqa: E402
+from ip2p.worlds.chance import random_edit  # noqa: E402
+from ip2p.worlds.drawing import draw  # noqa: E402
+from ip2p.worlds.edits import KINDS  # noqa: E402
+from ip2p.worlds.tasks import Task, random_task  # noqa: E402
+
+FIRST_SEED = 10_000_000
+"""Scenes that the CLIP was not trained on."""
+SIZE = 128
+SORTS = ("right", "wrong", "same", "other", "reversed")
+STEPS = np.arange(-0.5, 1.0, 0.05)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", default="world", help="the CLIP, by name or folder")
+    parser.add_argument("--count", type=int, default=40, help="scenes of each kind of edit")
+    options = parser.parse_args()
+    scorer = Scorer.load(options.clip, device="cpu")
+    found = {kind: scored(scorer, kind, options.count) for kind in KINDS}
+    for kind, rows in found.items():
+        print(f"{kind:11s} {said(rows)}", flush=True)
+    rules = own(scorer.clip.model.config)
+    kept = {sort: [not rules.of(kind).failed(one) for kind, rows in found.items() for one in rows[sort]] for sort in SORTS}
+    passed = {sort: round(float(np.mean(each)), 3) for sort, each in kept.items()}
+    print(json.dumps({"direction": {kind: youden(rows) for kind, rows in found.items()}, "image": lowest(found), "passed": passed}))
+
+
+def scored(scorer: Scorer, kind: str, count: int) -> dict[str, list[Facts]]:
+    """The scores of each sort of pair, of scenes with edits of a kind."""
+    tasks = [random_task(FIRST_SEED + number, (kind,), SIZE) for number in range(count)]
+    captions = [(task.caption, task.edited_caption) for task in tasks]
+    source, answer = (stacked([getattr(task, name)() for task in tasks]) for name in ("source", "answer"))
+    seconds = {"right": answer, "wrong": stacked([otherwise(task) for task in tasks]), "same": source, "other": answer.roll(-1, 0)}
+    pairs = {sort: torch.stack([source, second], dim=1) for sort, second in seconds.items()}
+    pairs["reversed"] = pairs["right"].flip(1)
+    return {sort: scorer(pairs[sort], captions, rough=True) for sort in SORTS}
+
+
+def stacked(pictures: Sequence[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(pictures))
+
+
+def otherwise(task: Task) -> np.ndarray:
+    """The scene after an edit of another kind."""
+    rng = np.random.default_rng([*task.id.encode()])
+    while True:
+        edit = random_edit(task.scene, str(rng.choice([kind for kind in KINDS if kind != task.kind])), rng)
+        if edit is not None:
+            return draw(edit.apply(task.scene), task.size).picture
+
+
+def column(rows: Sequence[Facts], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows])
+
+
+def youden(rows: dict[str, list[Facts]]) -> float:
+    """The threshold of the direction that tells right pairs best from wrong, missing and reversed edits."""
+    right = column(rows["right"], DIRECTION)
+    wrong = np.concatenate([column(rows[sort], DIRECTION) for sort in ("wrong", "same", "reversed")])
+    return round(float(max(STEPS, key=lambda step: (right >= step).mean() - (wrong >= step).mean())), 2)
+
+
+def lowest(found: dict[str, dict[str, list[Facts]]]) -> dict[str, float]:
+    """What the pictures of nearly all right pairs reach, by kind."""
+    return {kind: round(float(np.percentile(column(rows["right"], IMAGE), 2.5)), 2) for kind, rows in found.items()}
+
+
+def said(rows: dict[str, list[Facts]]) -> str:
+    """Median direction of each sort of pair."""
+    return ", ".join(f"{sort} {np.median(column(rows[sort], DIRECTION)):.2f}" for sort in SORTS)
+
+
+if __name__ == "__main__":
+    main()
