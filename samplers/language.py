@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,15 +14,17 @@ import comfy.utils
 import torch
 from torch import nn
 
-from ..ip2p.captions import files, run
+from ..ip2p.captions import files, finetune, run
 from ..ip2p.captions.asking import Asking
 from ..ip2p.captions.filters import Filters
+from ..ip2p.captions.finetune import FineTuning
 from ..ip2p.captions.human import triplets as human
 from ..ip2p.captions.language_model import LanguageModel, LocalSource
 from ..ip2p.captions.server import Server, ServerSource
 from ..ip2p.captions.source import Answer, Source
 from ..ip2p.captions.triplet import Triplet
 from ..ip2p.ids import id_of
+from .apart import Watch, apart
 from .measuring import managed
 from .triplets import Made, captions_in, told
 
@@ -73,6 +75,26 @@ def server(where: Server, form: str, concurrency: int, work: Work, **asking: Any
     """Triplets by a server. Raises ValueError, and the host's exception on cancel."""
     stop = comfy.model_management.throw_exception_if_processing_interrupted
     return durable(ServerSource(where, _asking("chat" if form == "auto" else form, asking), concurrency, stop), work)
+
+
+def finetuned(name: str, triplets: Sequence[Triplet], out: Path, settings: FineTuning, tell: Tell) -> str:
+    """Teach a language model triplets, or go on with the run in ``out``; the folder of the result.
+
+    Raises ValueError, and the host's exception on cancel, after what is learnt is saved.
+    """
+    tell(f"Loading {Path(name).name}")
+    steps = len(finetune.batches(len(triplets), settings))
+    watch = Watch(steps, tell)
+    with apart(comfy.model_management.get_total_memory(comfy.model_management.get_torch_device())) as device:
+        model = _apart(lambda: LanguageModel.load(name, str(device)))
+
+        def show(step: finetune.Step) -> None:
+            watch.show(step.number, steps, f"step {step.number} of {steps}, loss {step.loss:.3f}")
+
+        done = finetune.finetune(model, name, triplets, out, settings, show, watch.cancelled)
+    if done is None:
+        watch.raise_if_cancelled()
+    return str(done)
 
 
 def _asking(form: str, settings: dict[str, Any]) -> Asking:

@@ -58,6 +58,7 @@ NODES = [
     "IP2PTrainingCurves",
     "IP2PTrainingData",
     "IP2PTriplets",
+    "IP2PTripletsFinetune",
     "IP2PTripletsLocal",
     "IP2PTripletsServer",
     "IP2PVariations",

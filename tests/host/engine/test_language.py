@@ -219,3 +219,30 @@ def test_keys_come_from_files_by_name_and_are_never_told(server, model, places):
             with pytest.raises(ValueError, match="no such key file") as caught:
                 server(url, key_file=pasted)
             assert pasted not in str(caught.value)
+
+
+def test_a_model_is_taught_cancelled_taught_on_and_used(call, local, taught, tiny_language, bar, places):
+    import comfy.model_management
+    from comfy.model_management import InterruptProcessingException
+
+    from ip2p.captions.triplet import Triplet
+
+    one = tiny_language.TAUGHT[0]
+    new = (Triplet(one.caption, "make it night", f"{one.caption} at night"), *tiny_language.TAUGHT[1:])
+    told = {"model": "knows", "name": "", "triplets": new, "epochs": 12, "rate": 0.005, "rank": 16, "batch": 6, "merge": False, "seed": 0}
+
+    def teach():
+        return call("IP2PTripletsFinetune", **told, save_as="tuned")
+
+    bar.then = lambda value: comfy.model_management.interrupt_current_processing(True) if value == 5 else None
+    with pytest.raises(InterruptProcessingException):
+        teach()
+    bar.then = lambda value: None
+    (name,) = teach()
+    assert bar.seen == list(range(1, 13)), "a step was made twice, or left out"
+    assert Path(name) == places / "LLM" / "tuned" / "model"
+    assert teach() == (name,)
+    assert len(bar.seen) == 12, "what is done is not done again"
+    triplets, *_ = local(model="as named below", name=name)
+    assert texts(triplets) == texts(new)
+    assert texts(local(model="tuned/model", folder="again")[0]) == texts(new)
