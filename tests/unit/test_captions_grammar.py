@@ -270,6 +270,7 @@ def test_changes_keep_the_rest_as_it_was():
     assert changed(Caption("a cat, a dog."), [Change(2, 5, "")]) == "a cat."
     assert changed(Caption("A CAT SITS"), [Change(1, 2, "dog")]) == "A DOG SITS"
     assert ended(Caption("A dog ."), "at night") == "A dog at night."
+    assert ended(Caption("A dog looks on."), "on a rainy day") == "A dog looks on, on a rainy day."
     assert ended(Caption("A dog"), ", in oil") == "A dog, in oil"
     assert tidy(" A  dog 's bone .\n") == "A dog's bone."
 
@@ -303,6 +304,17 @@ def test_people_ask_in_many_ways():
     said = {spoken(rng, "make it snow") for _ in range(200)}
     assert {"make it snow", "Make it snow", "Make it snow.", "please make it snow", "can you make it snow?"} <= said
     assert len(asked_for("a dog on the beach", "time", 200)) > 60
+
+
+def test_any_words_in_any_order_are_borne():
+    """Whatever is said, there is an answer, and the kinds agree with it."""
+    rng = np.random.default_rng(0)
+    told = [word for caption in CAPTIONS for word in caption.split()]
+    words = [*told, '"', ",", "-", "(", ")", "'s", "The", "A", "x" * 99, "\u00a0", "1", "a-b-c", "{", "|"]
+    for number in range(400):
+        caption = " ".join(words[i] for i in rng.integers(len(words), size=rng.integers(1, 13)))
+        for one in Grammar().edits(caption, 11, number):
+            assert isinstance(one, Triplet | Refused)
 
 
 def test_modules_edit_nothing_by_themselves():

@@ -83,7 +83,7 @@ def changed(caption: Caption, changes: Iterable[Change]) -> str:
         else:
             first, last = caption.places[start][0], caption.places[end - 1][1]
         was, rest = caption.text[first : first + 1], text[last:]
-        if start == end == 0 and caption.said(1, 2)[:1].islower():  # the word that was the first is so no more
+        if start == end == 0 and len(caption.words) > 1 and caption.said(1, 2)[:1].islower():  # the word that was the first is so no more
             rest = rest[:1].lower() + rest[1:]
         text = text[:first] + (capital(new) if was.isupper() and start == 0 else new) + rest
     return _joined(text, caption.text)
@@ -113,7 +113,9 @@ def _joined(text: str, before: str) -> str:
 def ended(caption: Caption, phrase: str) -> str:
     """The caption with a phrase at its end, before its full stop."""
     body = caption.text.rstrip(" .!?")
-    return f"{body}{'' if phrase.startswith(',') else ' '}{phrase}{caption.text[len(body) :].strip()}"
+    again = body.rsplit(" ", 1)[-1].lower() == phrase.split(" ", 1)[0]  # "a crowd looks on, on a sunny day"
+    joint = "" if phrase.startswith(",") else ", " if again else " "
+    return f"{body}{joint}{phrase}{caption.text[len(body) :].strip()}"
 
 
 def capital(text: str) -> str:

@@ -27,6 +27,8 @@ KINDS = tuple(EDITS)
 """Kinds of edit, as `kind` of a triplet says them."""
 NOTHING = "nothing to edit"
 """Why a caption gets no triplet."""
+RARE = {"remove": 4.0, "recolour": 1.5, "place": 1.5}
+"""How much more often than others a kind has the first turn, because few captions by people allow it."""
 TRIES = 6
 """How often an edit is drawn again that was made of the caption before."""
 
@@ -63,7 +65,11 @@ class Grammar:
 
     def _order(self, text: str, seed: int) -> list[str]:
         """The kinds in the order in which this caption gets them."""
-        return [self.kinds[number] for number in chance_of(text, seed, "kinds").permutation(len(self.kinds))]
+        rng = chance_of(text, seed, "kinds")
+        if world.read(text):
+            return [self.kinds[number] for number in rng.permutation(len(self.kinds))]
+        turns = {kind: float(rng.random()) ** (1 / RARE.get(kind, 1.0)) for kind in self.kinds}
+        return sorted(self.kinds, key=turns.__getitem__, reverse=True)
 
     def _one(self, text: str, seed: int, number: int, order: list[str], taken: set[str]) -> Triplet | None:
         """The triplet of a number: of the first kind in the order that the caption allows."""
