@@ -41,6 +41,7 @@ CURES = {
     "repeated_id": ("are names that come twice", "give each pair its own; repairing keeps the first"),
     "changed": ("are files that are not as they were written", "get them again; repairing keeps of them what can be read"),
     "gone": ("are files that were written and are not there", "get them again; repairing goes on without them"),
+    "unreadable_file": ("are files that can't be read", "check the disk and their permissions"),
     "manifest": ("tell of the set and are broken", "repairing writes them anew"),
     "leftover": ("are files that were never finished", "repairing sets them aside"),
     "unfinished": ("are unfinished", "run the command that makes them again: it goes on"),

@@ -58,9 +58,9 @@ def convert(
         raise DataError(f"A count of {count} can't be had: use 0 (all) or more.")
     if not count and any(part.partition(":")[0] == "world" for part in sources):
         raise DataError("The world never ends: say how many scenes are wanted (--count).")
-    _apart(sources, out)
     if next(makes(spec, made), None) is None:
         raise DataError(f"There are no pairs in {spec}: name a folder with pairs, or photos:FOLDER for a folder of photos.")
+    _apart(sources, out)
     settings: dict[str, Any] = {MADE_BY: "ip2p convert", "source": [_named(part) for part in sources], "count": count}
     if any(place_of(part) is None for part in sources):
         settings["made"] = asdict(made)

@@ -102,12 +102,16 @@ def sums_of(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def verify(folder: Path, on_file: Callable[[int], None] | None = None) -> Iterator[tuple[str, str]]:
-    """(name, "missing" or "changed") of each listed file that is not as it was. `on_file` is told how many were looked at."""
+    """(name, "gone", "changed" or "unreadable_file") of each listed file that is not as it was. `on_file` is told how many were seen."""
     for number, (name, found) in enumerate(sums_of(folder), start=1):
         path = folder / name
         if not path.is_file():
-            yield name, "missing"
-        elif sha256_of(path) != found:
-            yield name, "changed"
+            yield name, "gone"
+        else:
+            try:
+                if sha256_of(path) != found:
+                    yield name, "changed"
+            except DataError:
+                yield name, "unreadable_file"
         if on_file:
             on_file(number)

@@ -59,12 +59,13 @@ def write_prompt(folder: Path, prompt: Prompt) -> None:
 
 def read_prompt(folder: Path) -> Prompt:
     """What prompt.json says, with either spelling of its keys. Raises DataError where it is missing or broken."""
+    data = read_file(folder / PROMPT)
     try:
-        found: Any = json.loads(read_file(folder / PROMPT).decode("utf-8-sig"))
+        found: Any = json.loads(data.decode("utf-8-sig"))
         if not isinstance(found, dict):
             raise ValueError("it is no object")
     except ValueError as error:
-        raise DataError(f"{folder.name}/{PROMPT} is missing or broken ({error}): unpack or make the data again.") from error
+        raise DataError(f"{folder.name}/{PROMPT} is broken ({error}): unpack or make the data again.") from error
     caption, output = str(found.get("caption") or found.get("input") or ""), str(found.get("output") or found.get("edited_caption") or "")
     about = {name: value for name, value in found.items() if name not in (*WORDS, GROUP)}
     return Prompt(caption, value_of(found, "instruction"), output, about, str(found.get(GROUP) or ""))

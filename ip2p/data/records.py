@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from .disk import unreadable
 from .example import DataError
 from .made_records import Made, made_records
-from .read_shards import Make, failing
+from .read_shards import Make
 from .record import Record
 
 MADE = ("world", "photos")
@@ -43,7 +44,7 @@ def makes(spec: str, made: Made | None = None) -> Iterator[Make]:
         try:
             yield from _stored(place, layout_of(place))
         except OSError as error:
-            yield failing(DataError(f"{place} can't be read ({error.strerror or error}): check the folder and its permissions."))
+            raise unreadable(place, error) from error
 
 
 def parts_of(spec: str) -> list[str]:

@@ -171,7 +171,7 @@ def _manifest(folder: Path, on_file: Callable[[int], None] | None) -> Iterator[F
             yield from (Finding("gone", name) for name in names if not (folder / name).is_file())
             return
         for name, what in verify(folder, on_file):
-            yield Finding("gone" if what == "missing" else "changed", name)
+            yield Finding(what, name)
     except DataError as reason:
         yield Finding("manifest", MANIFEST if MANIFEST in str(reason) else SUMS, str(reason))
 

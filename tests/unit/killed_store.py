@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import store_sets as sets
@@ -72,9 +73,13 @@ def in_a_child(act):
     seen, told = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(seen)
-        act(told)
-        os._exit(0)
+        try:
+            os.close(seen)
+            act(told)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
     os.close(told)
     return child, seen
 

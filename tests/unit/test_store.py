@@ -73,7 +73,7 @@ def test_a_manifest_tells_what_is_there_and_what_is_not(tmp_path, layout):
     first, second = sorted(names)[:2]
     (tmp_path / first).write_bytes(b"x")
     (tmp_path / second).unlink()
-    assert sorted(verify(tmp_path)) == sorted([(first, "changed"), (second, "missing")])
+    assert sorted(verify(tmp_path)) == sorted([(first, "changed"), (second, "gone")])
 
 
 def test_shards_keep_to_their_limits(tmp_path):

@@ -70,5 +70,15 @@ def test_a_file_that_may_not_grow(tmp_path, what):
 
 @pytest.mark.parametrize("what", WHAT)
 def test_a_folder_that_is_locked(tmp_path, what):
-    told = refused(tmp_path, what, "locked")["told"]
+    (told,) = refused(tmp_path, what, "locked")["told"]
     assert "can't be written (Permission denied): choose another folder, or change its permissions." in told
+
+
+@pytest.mark.parametrize("what", ["authors", "webdataset", "parquet", "plain"])
+def test_data_that_may_not_be_read(tmp_path, what):
+    """A closed part costs itself and is told; a closed store is refused in a sentence."""
+    linted, pairs, *whole = refused(tmp_path, what, "unreadable")["told"]
+    assert linted == "False" or "can't be read (Permission denied)" in linted
+    assert (pairs.isdecimal() and int(pairs) < 24) or "can't be read" in pairs
+    assert len(whole) == 2
+    assert all("can't be read (Permission denied): check the file and its permissions." in told for told in whole)
