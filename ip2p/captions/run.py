@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from . import files
 from .filters import Filters, filtered
@@ -64,14 +63,11 @@ def make(
         raise ValueError(f"{count} triplets of each caption can't be made: ask for 1 or more.")
     told = settings_of(captions, source, count, seed)
     begun = out.with_name(f".{out.name}.answers")
-    done = finished(out, told | {"filters": _plain(filters)})
-    if done is not None:
+    if not begun.exists() and (done := finished(out, told | {"filters": _plain(filters)})):
         return done
     counts, asked, kinds = Counter[str](), Counter[str](), Counter[str]()
-    with _opened(begun, told) as file:
-        answers = _durable(captions(), source, count, seed, file, on_answer)
-        triplets = filtered(_counted(answers, asked), filters, counts)
-        files.write(out, _noted(triplets, kinds))
+    answers = _durable(captions(), source, count, seed, begun, told, on_answer)
+    files.write(out, _noted(filtered(_counted(answers, asked), filters, counts), kinds))
     report = Report(asked["captions"], sum(kinds.values()), dict(sorted(kinds.items())), dict(sorted(counts.items())))
     with files.beside(report_file(out)) as part:
         said = {"settings": told | {"filters": _plain(filters)}, "report": asdict(report)}
@@ -124,62 +120,62 @@ def _noted(triplets: Iterable[Triplet], kinds: "Counter[str]") -> Iterator[Tripl
         yield triplet
 
 
-def _opened(path: Path, told: dict[str, Any]) -> IO[bytes]:
-    """The file of answers, at its second line; the first one says the settings. Raises ValueError where they are others."""
-    first = json.dumps(told, sort_keys=True).encode() + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
-        file.seek(0)
-        line = file.readline()
-        if not line.endswith(b"\n"):  # new, or torn at once
-            file.truncate(0)
-            file.write(first)
-            file.flush()
-        elif line != first:
-            file.close()
-            raise ValueError(f"{path.name} is of a run with other settings: run it as before, choose another --out, or delete it.")
-    except OSError as error:
-        raise files.unwritable(path, error) from error
-    return file
-
-
 def _durable(
-    captions: Iterable[str], source: Source, count: int, seed: int, file: IO[bytes], on_answer: OnAnswer | None
+    captions: Iterable[str], source: Source, count: int, seed: int, begun: Path, told: dict[str, Any], on_answer: OnAnswer | None
 ) -> Iterator[Answer]:
-    """The answers that are in the file, then new ones, which go into it before they are given."""
-    left, number = iter(captions), 0
-    for answer in _kept(file):
+    """The answers that a file has, then new ones, which go into it before they are given; its first line says the settings.
+
+    Raises ValueError where they are others, or the disk refuses: the file then ends with its last whole line.
+    """
+    from ..data.disk import Appender, make_folder
+
+    left, number, end = iter(captions), 0, _begun(begun, told)
+    for answer, place in _kept(begun, end) if end else ():
         if next(left, None) is None:
             return
-        number += 1
+        number, end = number + 1, place
         yield answer
-    while batch := list(islice(left, source.batch - number % source.batch)):  # composed as in a run that was never stopped
-        for answer in source.ask(batch, count, seed):
-            _append(file, json.dumps([_row(one) for one in answer], ensure_ascii=False).encode() + b"\n")
-            number += 1
-            if on_answer:
-                on_answer(number, answer)
-            yield answer
-        os.fsync(file.fileno())
-
-
-def _append(file: IO[bytes], line: bytes) -> None:
+    make_folder(begun.parent)
+    file = Appender(begun, end)
     try:
-        file.write(line)
-        file.flush()
-    except OSError as error:
-        raise files.unwritable(Path(file.name), error) from error
+        if not end:
+            file.add(_header(told))
+        while batch := list(islice(left, source.batch - number % source.batch)):  # composed as in a run that was never stopped
+            for answer in source.ask(batch, count, seed):
+                file.add(json.dumps([_row(one) for one in answer], ensure_ascii=False).encode(), b"\n")
+                number += 1
+                if on_answer:
+                    on_answer(number, answer)
+                yield answer
+    finally:
+        file.close()
 
 
-def _kept(file: IO[bytes]) -> Iterator[Answer]:
-    """The whole lines of the file; a torn one at its end is cut off."""
-    while True:
-        place, line = file.tell(), file.readline()
-        if not line.endswith(b"\n"):
-            file.truncate(place)
-            return
-        yield [_proposal(row) for row in json.loads(line)]
+def _header(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, sort_keys=True).encode() + b"\n"
+
+
+def _begun(path: Path, told: dict[str, Any]) -> int:
+    """Where the answers of a run that goes on begin in its file; 0 where there is none. Raises ValueError where it is another run's."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    if line.endswith(b"\n") and line != _header(told):
+        raise ValueError(f"{path.name} is of a run with other settings: run it as before, choose another --out, or delete it.")
+    return len(line) if line.endswith(b"\n") else 0
+
+
+def _kept(path: Path, start: int) -> Iterator[tuple[Answer, int]]:
+    """(answer, where its line ends) of each whole line from a place on."""
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):  # torn when a run was killed
+                return
+            start += len(line)
+            yield [_proposal(row) for row in json.loads(line)], start
 
 
 def _row(proposal: Triplet | Refused) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,16 @@ def test_a_run_that_broke_goes_on_to_the_same_bytes(whole, tmp_path, after):
     assert out.read_bytes() == whole[0].read_bytes()
     assert report == whole[1]
     assert not torn.exists()
+
+
+def test_killed_before_its_report_it_is_done_again(whole, tmp_path):
+    out = tmp_path / "a.jsonl"
+    with pytest.raises(ValueError, match="gone"):
+        run(out, Stopping(39))
+    out.write_bytes(whole[0].read_bytes())
+    assert run(out, Grammar()) == whole[1]
+    assert out.read_bytes() == whole[0].read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.jsonl.json"]
 
 
 def test_a_run_that_is_done_asks_nothing(whole):
@@ -221,3 +233,31 @@ def test_killed_at_any_moment_it_comes_to_the_same_bytes(tmp_path):
         assert not killed.exists(), "it was killed before it was done"
     subprocess.run(command(killed), cwd=root, check=True, capture_output=True, timeout=300)
     assert killed.read_bytes() == whole.read_bytes()
+
+
+@contextmanager
+def no_file_larger_than(size):
+    """As on a disk that gets full: writing beyond that many bytes of a file fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [50, 3000, 21000])
+def test_a_full_disk_is_told_and_what_is_there_is_used(whole, tmp_path, size):
+    out = tmp_path / "a.jsonl"
+    with no_file_larger_than(size), pytest.raises(ValueError, match="can't be written"):
+        run(out, Grammar())
+    assert not out.exists()
+    assert run(out, Grammar()) == whole[1]
+    assert out.read_bytes() == whole[0].read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.jsonl.json"]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("x", encoding="utf8")
+    with pytest.raises(ValueError, match="can't be written"):
+        run(tmp_path / "file" / "a.jsonl", Grammar())
