@@ -227,6 +227,7 @@ def _write(network: Any, model: LanguageModel, base: str, place: Path, settings:
     whole = network.merge_and_unload() if settings.merge else network
     whole.save_pretrained(part, **({} if settings.merge else {"save_embedding_layers": False}))
     model.tokenizer.save_pretrained(part)
-    (part / MARK).write_text(json.dumps({"base": base, "format": "paper"}), encoding="utf-8")
+    where = str(Path(base).expanduser().resolve()) if Path(base).expanduser().exists() else base
+    (part / MARK).write_text(json.dumps({"base": where, "format": "paper"}), encoding="utf-8")
     shutil.rmtree(place, ignore_errors=True)
     part.rename(place)

@@ -156,27 +156,40 @@ def _mark(folder: Path) -> dict[str, str]:
         raise ValueError(f"{place} can't be read: fine-tune again, or copy the whole folder again.") from error
 
 
-def _loaded(name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
+def _loaded(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     """(network, tokenizer) of a folder, a file or a public name."""
     if not name.lower().endswith(".gguf"):
         return _parts(name, "config.json", dtype)
     _needs_gguf()
     place, _, file = name.replace("\\", "/").rpartition("/")
     try:
-        return _parts(place or ".", file, dtype, gguf_file=file)
+        module, tokenizer = _parts(place or ".", file, dtype, gguf_file=file)
     except ValueError as error:
         raise ValueError(f"{name} is no GGUF file of a language model that transformers reads: download it again, or another.") from error
+    if getattr(module, "hf_quantizer", None):
+        module.hf_quantizer.remove_quantization_config(module)  # its weights are plain numbers now: it can be taught and saved
+    return module, tokenizer
 
 
-def _parts(place: str, holds: str, dtype: torch.dtype, **options: str) -> tuple[nn.Module, Any]:
+def _parts(place: str, holds: str, dtype: torch.dtype, **options: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = from_pretrained(partial(AutoTokenizer.from_pretrained, **options), place, f"{WHAT} with its tokenizer", holds)
-    loader = partial(AutoModelForCausalLM.from_pretrained, torch_dtype=dtype, output_loading_info=True, **options)
+    plain = _unpacked() if options else {}
+    loader = partial(AutoModelForCausalLM.from_pretrained, torch_dtype=dtype, output_loading_info=True, **options, **plain)
     module, told = from_pretrained(loader, place, WHAT, holds)
     if missing := sorted(told["missing_keys"]):
         raise ValueError(f"{place} lacks {len(missing)} of its weights ({missing[0]}): download all of it.")
     return module, tokenizer
+
+
+def _unpacked() -> dict[str, Any]:
+    """Asks newer versions of transformers for what older ones always do: the weights of a GGUF file as plain numbers."""
+    try:
+        from transformers import GgufConfig
+    except ImportError:
+        return {}
+    return {"quantization_config": GgufConfig(dequantize=True)}
 
 
 def _needs_gguf() -> None:
@@ -186,7 +199,7 @@ def _needs_gguf() -> None:
         raise ValueError("Reading a GGUF file needs gguf: run `pip install gguf`.") from error
 
 
-def _adapted(folder: Path, mark: dict[str, str], dtype: torch.dtype) -> tuple[nn.Module, Any]:
+def _adapted(folder: Path, mark: dict[str, str], dtype: torch.dtype) -> tuple[Any, Any]:
     """(network, tokenizer) of a LoRA: its base, with the LoRA merged in."""
     try:
         from peft import PeftModel

@@ -14,6 +14,8 @@ from ip2p.captions.language_model import LanguageModel
 from ip2p.captions.server import NO_ANSWER, REFUSED, Server, ServerSource
 from ip2p.captions.triplet import Triplet
 
+pytestmark = pytest.mark.whole
+
 CAPTIONS = [triplet.caption for triplet in TAUGHT]
 EXACT = Asking(format="paper", temperature=0.0, frequency_penalty=0.0, max_tokens=40)
 HTML = (200, b"<html>Welcome</html>", {"Content-Type": "text/html"})

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_language import TAUGHT, llama, memorised, save, tokenizer
+from tiny_language import TAUGHT, llama, memorised, save, tokenizer, write_gguf
 
 from ip2p.captions import finetune as tuning
 from ip2p.captions.asking import Asking
 from ip2p.captions.finetune import FineTuning
 from ip2p.captions.language_model import LanguageModel, LocalSource
 from ip2p.captions.triplet import Triplet
+
+pytestmark = pytest.mark.whole
 
 plain = tuning.padded
 NEW = (
@@ -66,6 +68,23 @@ def test_merged_it_is_a_model_of_its_own(base, learnt, tmp_path):
     tokens = torch.tensor([merged.tokenizer("a dog on a beach\n##\n")["input_ids"]])
     assert torch.allclose(merged.module(tokens).logits, adapted.module(tokens).logits, atol=1e-4)
     assert not torch.allclose(merged.module(tokens).logits, LanguageModel.load(base, "cpu").module(tokens).logits, atol=1e-2)
+
+
+def test_a_gguf_file_can_be_taught(tmp_path, monkeypatch):
+    """The result remembers the file, wherever the command was given; merged it needs it no more."""
+    write_gguf(tmp_path / "knows.gguf", memorised()[0])
+    monkeypatch.chdir(tmp_path)
+    results = []
+    for merge in (False, True):
+        settings = FineTuning(**{**vars(SHORT), "merge": merge})
+        results.append(tuning.finetune(LanguageModel.load("knows.gguf", "cpu"), "knows.gguf", TAUGHT, tmp_path / f"{merge}", settings))
+    monkeypatch.chdir("/")
+    tokens = torch.tensor([memorised()[1]("a dog on a beach\n##\n")["input_ids"]])
+    adapted = LanguageModel.load(str(results[0]), "cpu").module(tokens).logits
+    (tmp_path / "knows.gguf").unlink()
+    assert torch.allclose(LanguageModel.load(str(results[1]), "cpu").module(tokens).logits, adapted, atol=1e-4)
+    with pytest.raises(ValueError, match=r"knows\.gguf"):
+        LanguageModel.load(str(results[0]), "cpu")
 
 
 def test_stopped_anywhere_it_learns_the_same(base, tmp_path):

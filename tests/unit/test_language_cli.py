@@ -10,6 +10,8 @@ from ip2p.captions import files, human, prompts
 from ip2p.captions.language_model import LanguageModel
 from ip2p.cli import main
 
+pytestmark = pytest.mark.whole
+
 GREEDY = ["--format", "paper", "--temperature", "0", "--frequency-penalty", "0", "--max-tokens", "40"]
 TEXTS = [(one.caption, one.instruction, one.edited_caption) for one in TAUGHT]
 
