@@ -184,3 +184,58 @@ def models(nodes):
             return self[name]
 
     return Models()
+
+
+@pytest.fixture(scope="session")
+def text_to_image_file(networks, tmp_path_factory):
+    """A text-to-image model in a file: tiny networks whose attention is keener than random weights make it."""
+    import tiny
+
+    from ip2p import checkpoint
+
+    path = tmp_path_factory.mktemp("base") / "base.safetensors"
+    unet = tiny.unet(widths=(32, 64), attention=(0, 1), in_channels=4)
+    unet.conv_out.weight.data *= 0.5
+    for name, weight in unet.named_parameters():
+        if "to_q" in name or "to_k" in name:
+            weight.data *= 4
+    checkpoint.write(path, tiny.ldm(unet, networks.vae, networks.clip), tiny.SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def text_to_image(pack, text_to_image_file):
+    """Its MODEL, CLIP and VAE."""
+    return pack.loading.load(text_to_image_file)
+
+
+@pytest.fixture(scope="session")
+def patching(nodes, pack):
+    from launcher.in_process import pack_module
+
+    return pack_module(nodes, "samplers.prompt_to_prompt_patch")
+
+
+@pytest.fixture(scope="session")
+def pairing(call, text_to_image):
+    """The outputs of 'Prompt-to-Prompt' for `rows` pairs of two captions."""
+    import torch
+
+    def pairing(share=0.5, mode="self", model=None, rows=1, before="a red cat on the grass", after="a blue dog on the grass", **more):
+        given = {"caption": before, "edited_caption": after, "mode": mode, "self_share": share, "cross_share": 0.8, **more}
+        latent = {"samples": torch.zeros(rows, 4, 8, 8)}
+        return call("IP2PPromptToPrompt", model=model or text_to_image.model, clip=text_to_image.clip, latent=latent, **given)
+
+    return pairing
+
+
+@pytest.fixture(scope="session")
+def ksampled(call, text_to_image):
+    """What KSampler makes of a model, a positive and a latent."""
+
+    def ksampled(model, positive, latent, sampler="euler", seed=5, steps=4, cfg=6.0, negative=None):
+        negative = negative or call("CLIPTextEncode", clip=text_to_image.clip, text="")[0]
+        settings = {"seed": seed, "steps": steps, "cfg": cfg, "sampler_name": sampler, "scheduler": "normal"}
+        return call("KSampler", model=model, positive=positive, negative=negative, latent_image=latent, **settings)[0]["samples"]
+
+    return ksampled

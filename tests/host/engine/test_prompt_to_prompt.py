@@ -8,28 +8,6 @@ BEFORE, AFTER = "a red cat on the grass", "a blue dog on the grass"
 
 
 @pytest.fixture(scope="module")
-def base_file(networks, tmp_path_factory):
-    """A text-to-image model in a file: tiny networks whose attention is keener than random weights make it."""
-    import tiny
-
-    from ip2p import checkpoint
-
-    path = tmp_path_factory.mktemp("base") / "base.safetensors"
-    unet = tiny.unet(widths=(32, 64), attention=(0, 1), in_channels=4)
-    unet.conv_out.weight.data *= 0.5
-    for name, weight in unet.named_parameters():
-        if "to_q" in name or "to_k" in name:
-            weight.data *= 4
-    checkpoint.write(path, tiny.ldm(unet, networks.vae, networks.clip), tiny.SETTINGS)
-    return path
-
-
-@pytest.fixture(scope="module")
-def base(pack, base_file):
-    return pack.loading.load(base_file)
-
-
-@pytest.fixture(scope="module")
 def painting(nodes, pack):
     from launcher.in_process import pack_module
 
@@ -45,7 +23,7 @@ def samples(*given):
 
 
 @pytest.fixture
-def paint(painting, base):
+def paint(painting, text_to_image):
     """Latents or pictures of some samples, by the pack's own run of the host's sampler."""
     import comfy.samplers
 
@@ -53,13 +31,21 @@ def paint(painting, base):
     from ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
 
     def paint(given, edit=None, sampler="euler", model=None, sigmas=None, **more):
-        model = model or base.model
+        model = model or text_to_image.model
         if sigmas is None:
             sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", STEPS)
         choice = comfy.samplers.sampler_object(sampler)
         settings = Settings(size=64)
         return painting.paint_in_host(
-            model, base.clip, base.vae, given, settings, edit or PromptToPrompt(), choice, sigmas, **{"callback": lambda *_: None, **more}
+            model,
+            text_to_image.clip,
+            text_to_image.vae,
+            given,
+            settings,
+            edit or PromptToPrompt(),
+            choice,
+            sigmas,
+            **{"callback": lambda *_: None, **more},
         )
 
     return paint
@@ -69,7 +55,7 @@ THREE = [(5, 0.0, 3.0), (6, 0.5, 7.5), (7, 1.0, 5.0)]
 
 
 @pytest.mark.parametrize("mode", ["self", "replace", "refine", "reweight", "blend"])
-def test_the_host_paints_what_diffusers_paints(paint, base, base_file, monkeypatch, mode):
+def test_the_host_paints_what_diffusers_paints(paint, text_to_image, text_to_image_file, monkeypatch, mode):
     """The same weights, texts, noise and noise levels: at whole timesteps, since the host rounds them, and from below the largest level,
     where both start from sigma * noise."""
     from ip2p import sigmas
@@ -93,13 +79,13 @@ def test_the_host_paints_what_diffusers_paints(paint, base, base_file, monkeypat
 
     def encode(_, caption):
         """As the host reads it: on the CPU in half precision."""
-        return Text(base.clip.encode_from_tokens_scheduled(base.clip.tokenize(caption))[0][0])
+        return Text(text_to_image.clip.encode_from_tokens_scheduled(text_to_image.clip.tokenize(caption))[0][0])
 
     monkeypatch.setattr(prompt_to_prompt.text, "encode", encode)
     given = samples(*THREE)
     ours = paint(given, edits[mode], sigmas=sigmas.normal(10)[10 - STEPS :])
     settings = Settings(steps=STEPS, size=64, sampler="euler")
-    theirs = prompt_to_prompt.paint(Lower.load(base_file, device="cpu"), given, settings, edits[mode])
+    theirs = prompt_to_prompt.paint(Lower.load(text_to_image_file, device="cpu"), given, settings, edits[mode])
     torch.testing.assert_close(ours, theirs, atol=5e-4, rtol=0)
     assert ours[:, 0].sub(ours[:, 1]).abs().amax((1, 2, 3)).min() > 1e-3
 
@@ -124,10 +110,10 @@ def test_pictures_of_a_pair_share_all_noise(paint):
         assert (pairs[0, 0] - pairs[1, 0]).abs().max() > 1e-2
 
 
-def test_each_pair_has_its_own_scale(paint, painting, base):
+def test_each_pair_has_its_own_scale(paint, painting, text_to_image):
     """Also with others' hooks on guidance, which see a scale for each row."""
     seen = []
-    model = base.model.clone()
+    model = text_to_image.model.clone()
 
     def plainly(args):
         seen.append(args["cond_scale"])
@@ -172,15 +158,15 @@ def test_progress_counts_the_whole_schedule_and_cancels(paint, bar, nodes):
     paint(samples(*THREE), callback=None)
 
 
-def test_the_model_is_as_before(paint, base):
-    state = {name: weight.clone() for name, weight in base.model.model.state_dict().items()}
-    options, first = repr(base.model.model_options), paint(samples(*THREE))
+def test_the_model_is_as_before(paint, text_to_image):
+    state = {name: weight.clone() for name, weight in text_to_image.model.model.state_dict().items()}
+    options, first = repr(text_to_image.model.model_options), paint(samples(*THREE))
     assert torch.equal(paint(samples(*THREE)), first)
-    assert repr(base.model.model_options) == options
-    assert all(torch.equal(weight, state[name]) for name, weight in base.model.model.state_dict().items())
+    assert repr(text_to_image.model.model_options) == options
+    assert all(torch.equal(weight, state[name]) for name, weight in text_to_image.model.model.state_dict().items())
 
 
-def test_impossible_samples_are_named(paint, painting, base, models):
+def test_impossible_samples_are_named(paint, painting, text_to_image, models):
     from ip2p.pairs.draws import Settings
     from ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
 
@@ -190,8 +176,8 @@ def test_impossible_samples_are_named(paint, painting, base, models):
         paint(samples((1, 0.5, -1.0)))
     rest = (samples((1, 0.5, 5.0)), Settings(size=64), PromptToPrompt(), None, None)
     with pytest.raises(ValueError, match="There is no VAE here"):
-        painting.paint_in_host(base.model, base.clip, None, *rest)
+        painting.paint_in_host(text_to_image.model, text_to_image.clip, None, *rest)
     with pytest.raises(ValueError, match="There is no text encoder"):
-        painting.paint_in_host(base.model, None, base.vae, *rest)
+        painting.paint_in_host(text_to_image.model, None, text_to_image.vae, *rest)
     with pytest.raises(ValueError, match="needs a U-Net"):
-        painting.paint_in_host(models["Flux Kontext"], base.clip, base.vae, *rest)
+        painting.paint_in_host(models["Flux Kontext"], text_to_image.clip, text_to_image.vae, *rest)
