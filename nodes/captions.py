@@ -8,7 +8,6 @@ import folder_paths
 from ..ip2p.captions.filters import LONG, NEARLY, TWICE, UNSAFE, Filters, words_in
 from ._api import io, say, schema
 from ._data_types import Triplets
-from ._inputs import seed
 from ._places import DATA_SETS, folder_of
 
 SOURCES = ("text", "file", "world")
@@ -49,6 +48,13 @@ def captions() -> io.String.Input:
 def per_caption() -> io.Int.Input:
     """How many edits of each."""
     return io.Int.Input("per_caption", default=1, min=1, max=100, tooltip="How many different edits to make of each caption, at most.")
+
+
+def edit_seed() -> io.Int.Input:
+    """Which edits are made; it stays, so that a data set that is queued again goes on."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=False, tooltip="Another seed makes other edits."
+    )
 
 
 def filtering() -> list[io.Input]:
@@ -166,7 +172,7 @@ class IP2PTriplets(io.ComfyNode):
                     "place. Empty: all.",
                 ),
                 per_caption(),
-                seed(),
+                edit_seed(),
                 *filtering(),
             ],
             outputs=made_outputs(),
