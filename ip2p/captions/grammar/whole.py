@@ -15,6 +15,8 @@ AFTER_SEASON = frozenset(
     ["day", "morning", "afternoon", "evening", "night", "landscape", "forest", "meadow", "garden", "light", "scene", "sun"]
 )
 DAYS = frozenset(["day", "morning", "afternoon", "evening", "sky", "weather"])
+BEING = frozenset(["is", "are", "was", "were"])
+HELPING = BEING | {"has", "have", "there"}
 ENOUGH = 4
 """Words that a caption must have for a phrase at its end to sit well."""
 
@@ -27,8 +29,7 @@ def season(caption: Caption, rng: np.random.Generator) -> Edit | None:
         if len(said) > 1 or (caption.has("snowing") and _snow(caption)):
             return None
         new = one(rng, [name for name in SEASONS if name != old and not (name == "winter" and caption.has("bathing"))])
-        cased = new.capitalize() if caption.said(said[0], said[0] + 1)[0].isupper() else new
-        return Edit(asked(rng, "season", value=new), changed(caption, [Change(said[0], said[0] + 1, cased)]))
+        return Edit(asked(rng, "season", value=new), changed(caption, [Change(said[0], said[0] + 1, new)]))
     if caption.has("indoors") or caption.has("seasonal") or (caption.has("made") and len(caption.words) < ENOUGH):
         return None
     return _comes(caption, rng)
@@ -81,10 +82,9 @@ def weather(caption: Caption, rng: np.random.Generator) -> Edit | None:
     if caption.has("indoors"):
         return None
     for at, word in enumerate(caption.words):
-        if word in values("weather words") and caption.word(at + 1) in DAYS and not _snow(Caption(" ".join(caption.words[:at]))):
+        if word in values("weather words") and caption.word(at + 1) in DAYS and not (caption.known - {word}) & words("snowing"):
             new = one(rng, [name for name in ("sunny", "rainy", "foggy", "snowy", "stormy", "cloudy") if _suits(caption, name, word)])
-            cased = new.capitalize() if caption.said(at, at + 1)[0].isupper() else new
-            return Edit(asked(rng, f"weather {new}"), changed(caption, [Change(at, at + 1, cased)]))
+            return Edit(asked(rng, f"weather {new}"), changed(caption, [Change(at, at + 1, new)]))
     known = caption.known & words("weathers")
     if known - {"snow", "snowy", "sky", "clouds"} or caption.has("made"):
         return None
@@ -131,8 +131,7 @@ def _other_time(caption: Caption, at: int, word: str, rng: np.random.Generator) 
         new = one(rng, [name for name in values("time in") if name != word])
     else:
         return None
-    cased = new.capitalize() if caption.said(at, at + 1)[0].isupper() else new
-    return new, changed(caption, [Change(at, at + 1, cased)])
+    return new, changed(caption, [Change(at, at + 1, new)])
 
 
 def style(caption: Caption, rng: np.random.Generator) -> Edit | None:
@@ -167,33 +166,25 @@ def _cased(text: str, caption: Caption) -> str:
 
 def _fragment(caption: Caption) -> str:
     """The caption as it stands after "a painting of", without the "is" of "is running"; "" where it is a whole sentence."""
-    aux = next(
-        (i for i, word in enumerate(caption.words) if word in ("is", "are", "was", "were", "has", "have", "there")), len(caption.words)
-    )
-    finite = [
-        i
-        for i, word in enumerate(caption.words)
-        if word in verbs() and i > 0 and (caption.words[i : i + 1] not in nouns() or word.endswith("s"))
-    ]
-    finite = [i for i in finite if caption.word(i - 1) not in words("determiners")]
-    finite = [i for i in finite if caption.word(i).endswith("s") or not describes(caption.word(i - 1))]
-    text = caption
-    if aux < len(caption.words):
-        if (
-            not caption.word(aux + 1).endswith("ing")
-            or any(i < aux for i in finite)
-            or caption.word(aux) not in ("is", "are", "was", "were")
-        ):
+    text, finite = caption, _finite(caption)
+    helping = [i for i, word in enumerate(caption.words) if word in HELPING]
+    if helping:
+        at = helping[0]
+        if caption.word(at) not in BEING or not caption.word(at + 1).endswith("ing") or any(i < at for i in finite) or len(helping) > 1:
             return ""
-        text = Caption(changed(caption, [Change(aux, aux + 1, "")]))
-        rest = text.words[aux:]
-        if any(word in ("is", "are", "was", "were") for word in rest):
-            return ""
+        text = Caption(changed(caption, [Change(at, at + 1, "")]))
     elif finite:
         return ""
     first = text.word(0)
     common = first in words("determiners") or describes(first) or (first,) in nouns() or first in words("prepositions")
     return text.text[:1].lower() + text.text[1:] if common else text.text
+
+
+def _finite(caption: Caption) -> list[int]:
+    """Which words are verbs that make a sentence; too many rather than too few."""
+    found = [i for i, word in enumerate(caption.words) if i and word in verbs() and ((word,) not in nouns() or word.endswith("s"))]
+    found = [i for i in found if caption.word(i - 1) not in words("determiners")]
+    return [i for i in found if caption.word(i).endswith("s") or not describes(caption.word(i - 1))]
 
 
 EDITS = {"season": season, "weather": weather, "time": time, "style": style, "medium": medium}
