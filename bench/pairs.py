@@ -26,7 +26,7 @@ from ip2p.pairs.draws import PRESETS, Settings  # noqa: E402
 from ip2p.pairs.early_stop import EarlyStop  # noqa: E402
 from ip2p.pairs.filter import Filtered, filtered, prompts_of  # noqa: E402
 from ip2p.pairs.generate import Generate  # noqa: E402
-from ip2p.pairs.loop import Watch, run  # noqa: E402
+from ip2p.pairs.loop import Watch, name_of, run  # noqa: E402
 from ip2p.pairs.thresholds import Rules, own  # noqa: E402
 from ip2p.small.captioned import some_scene  # noqa: E402
 from ip2p.worlds import language  # noqa: E402
@@ -82,7 +82,8 @@ def procedure(generate: Generate, told: dict[str, object], plan: Plan, triplets:
     samples = opened(plan, told)
     watch = Watch(on_prompt=lambda triplet, tally: print(f"{plan.out.name}: {triplet.kind}, {tally}", file=sys.stderr))
     run(triplets, generate, samples, plan.kind, watch)
-    found = filtered(prompts_of(str(plan.out)), rules)
+    names = {name_of(triplet) for triplet in triplets}
+    found = filtered((prompt for prompt in prompts_of(str(plan.out)) if prompt.name in names), rules)
     print(f"{plan.out.name}, {time.monotonic() - begun:.0f} s:\n{found}", flush=True)
     return found
 

@@ -284,11 +284,11 @@ class IP2PBrowsePairs(io.ComfyNode):
                 io.Combo.Input("show", options=["both", "kept", "left out"], default="both", tooltip="Which pairs to show."),
                 io.Int.Input("first", default=0, min=0, max=100000000, tooltip="With which triplet to begin, counted from 0."),
                 io.Int.Input("count", default=4, min=1, max=100, tooltip="Of how many triplets to show pairs."),
-                io.Int.Input("each", default=6, min=1, max=100, tooltip="Pairs of each, at most; the best first."),
-                io.Int.Input("cell", default=160, min=64, max=1024, step=8, tooltip="Longest side of a pair on the sheet, in pixels."),
+                io.Int.Input("each", default=4, min=1, max=100, tooltip="Pairs of each, at most; the best first."),
+                io.Int.Input("cell", default=160, min=64, max=1024, step=8, tooltip="Longest side of a picture on the sheet, in pixels."),
             ],
             outputs=[
-                io.Image.Output("sheet", display_name="sheet", tooltip="The pairs, each picture above its edited one."),
+                io.Image.Output("sheet", display_name="sheet", tooltip="The pairs, each picture left of its edited one."),
                 io.String.Output("report", display_name="report", tooltip="Every pair with its scores and its reason."),
             ],
         )

@@ -33,13 +33,14 @@ def browse(
     show: str = BOTH,
     first: int = 0,
     count: int = 4,
-    each: int = 6,
+    each: int = 4,
     cell: int = 160,
     on_prompt: Callable[[], None] | None = None,
 ) -> Browsed:
     """Pairs of ``count`` prompts from number ``first`` on, ``each`` at most, the best first: what ``wish`` keeps, leaves out, or both.
 
-    Look-alikes are told among the prompts gone through. Raises ValueError or DataError in a sentence.
+    ``cell`` is the longest side of a picture in pixels. Look-alikes are told among the prompts gone through. Raises ValueError or DataError
+    in a sentence.
     """
     if show not in (KEPT, LEFT_OUT, BOTH):
         raise ValueError(f"'{show}' can't be shown; choose {KEPT}, {LEFT_OUT} or {BOTH}.")
@@ -55,7 +56,7 @@ def browse(
             on_prompt()
     if not lines:
         raise ValueError(f"There is no prompt number {first}; begin with a smaller one.")
-    page = sheet(strips, cell) if strips else sheet([Strip("There are no pictures of these pairs to be shown.", (Panel(None),))], PAGE)
+    page = sheet(strips, 2 * cell) if strips else sheet([Strip("There are no pictures of these pairs to be shown.", (Panel(None),))], PAGE)
     return Browsed(page, "\n".join(lines))
 
 
@@ -66,12 +67,12 @@ def _order(prompt: Prompt, choice: Choice, show: str) -> list[int]:
 
 
 def _strip(prompt: Prompt, choice: Choice, places: Sequence[int], number: int) -> list[Strip]:
-    """The prompt's pairs side by side, each picture above the edited one; none where no picture is there."""
+    """The prompt's pairs side by side, each picture left of the edited one; none where no picture is there."""
     pairs = [(place, record) for place in places if (record := _record(prompt, place))]
     if not pairs:
         return []
     _, record = pairs[0]
-    heading = f"{number}. {record.instruction}: {record.caption} → {record.edited_caption}"
+    heading = f"{number}. {record.instruction}: {record.caption}; then: {record.edited_caption}"
     panels = [panel for place, record in pairs if (panel := _panel(prompt.facts[place], choice, place, record))]
     return [Strip(heading, tuple(panels))] if panels else []
 
@@ -93,7 +94,7 @@ def _panel(facts: Facts, choice: Choice, place: int, record: Record) -> Panel | 
     if before.shape != after.shape:
         after = torch.nn.functional.interpolate(after.movedim(-1, 0)[None], before.shape[:2], mode="area")[0].movedim(0, -1)
     reason = choice.rejected.get(place, "")
-    return Panel(torch.cat([before, after]), reason or "kept", _numbers(facts), not reason)
+    return Panel(torch.cat([before, after], dim=1), reason or "kept", _numbers(facts), not reason)
 
 
 def _numbers(facts: Facts) -> tuple[str, ...]:
