@@ -75,5 +75,8 @@ def proposal(caption: str, reply: str, ended: bool, source: str) -> Triplet | Re
 
 
 def worth_another(made: Triplet | Refused) -> bool:
-    """Whether to ask again, as the authors do: nothing could be read, or the edit leaves the caption as it is."""
-    return isinstance(made, Refused) or normal(made.caption) == normal(made.edited_caption)
+    """Whether to ask again: nothing could be read, the caption stays as it is (as the authors do), or it stands for the instruction."""
+    if isinstance(made, Refused):
+        return True
+    caption, instruction, edited = map(normal, (made.caption, made.instruction, made.edited_caption))
+    return edited == caption or instruction in (caption, edited)

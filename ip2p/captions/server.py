@@ -197,9 +197,9 @@ def _said(answer: Any) -> tuple[str, bool]:
 
 async def _model(server: Server) -> str:
     """The name of the model that will answer. Raises ValueError where it isn't there or has to be named."""
-    import openai
-
     async with server.client() as client:
+        import openai
+
         try:
             names = sorted({entry.id async for entry in client.models.list()})
         except (openai.NotFoundError, openai.InternalServerError) as error:

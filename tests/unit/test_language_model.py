@@ -1,17 +1,19 @@
 """Local language models as a source of triplets: real transformers networks, small and made here."""
 
 import json
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny_language import TAUGHT, gpt2, llama, memorised, save, tokenizer, write_gguf
 
-from ip2p.captions.asking import Asking, reply_seed
+from ip2p.captions.asking import Asking, reply_seed, worth_another
 from ip2p.captions.filters import BROKEN, LONG, normal
 from ip2p.captions.generation import PaperSampling, generate
 from ip2p.captions.language_model import LanguageModel, LocalSource
 from ip2p.captions.source import Refused
+from ip2p.captions.triplet import Triplet
 from ip2p.ids import seed_of
 
 CAPTIONS = [triplet.caption for triplet in TAUGHT]
@@ -91,7 +93,7 @@ def test_nonsense_is_refused_as_broken_after_all_tries():
 
 
 def useless(one):
-    return isinstance(one, Refused) or normal(one.caption) == normal(one.edited_caption)
+    return isinstance(one, Refused) or normal(one.edited_caption) in map(normal, (one.caption, one.instruction))
 
 
 def test_a_broken_reply_is_asked_for_again_with_another_seed(taught):
@@ -240,3 +242,35 @@ def test_what_is_no_model_is_said_in_a_sentence(tmp_path):
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=r"use|give"):
         Asking(**settings)
+
+
+def test_what_is_not_installed_is_said_with_the_command(tmp_path, monkeypatch):
+    from ip2p.captions import finetune, server
+
+    for name in ("gguf", "peft", "openai"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match="pip install gguf"):
+        LanguageModel.load(str(tmp_path / "some.gguf"))
+    with pytest.raises(ValueError, match="pip install openai"):
+        server.ServerSource(server.Server(), PAPER)
+    model = LanguageModel.of(llama(), tokenizer(), "x")
+    with pytest.raises(ValueError, match="pip install peft"):
+        finetune.finetune(model, "x", TAUGHT, tmp_path, finetune.FineTuning())
+    save(tmp_path / "lora", llama())
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="pip install peft"):
+        LanguageModel.load(str(tmp_path / "lora"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "again"),
+    [
+        (("make it snow", "a dog in the snow"), False),
+        (("make it snow", "A dog."), True),
+        (("A dog", "a dog in the snow"), True),
+        (("a dog in the snow.", "a dog in the snow"), True),
+    ],
+)
+def test_what_is_worth_another_try(edit, again):
+    assert worth_another(Triplet("a dog", *edit)) is again
+    assert worth_another(Refused("a dog", BROKEN))
