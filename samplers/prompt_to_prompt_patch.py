@@ -99,14 +99,14 @@ class Hooks:
     def network(
         self, executor: Any, x: Tensor, timesteps: Any, context: Any, y: Any, control: Any, options: dict[str, Any], **kwargs: Any
     ) -> Tensor:
-        """Around a network call: our say in its attention layers."""
-        if self._sigmas is not None:
+        """Around a network call: our say in its attention layers. A call that isn't the host's own, without its noise level, passes by."""
+        if self._sigmas is not None and "sigmas" in options:
             options = _joined(executor.class_obj, options, self._call(len(x), options), len(x))
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
     def _call(self, rows: int, options: dict[str, Any]) -> Call:
         chunks, rest = divmod(rows, 2 * len(self.control.p))
-        told = [uuid in self._captioned for uuid in options["uuids"]]
+        told = [uuid in self._captioned for uuid in options.get("uuids", [None])]
         if rest or chunks % len(told):
             raise ValueError(NOT_PAIRS)
         each = chunks // len(told)  # more than one where a pack lays tiles of a large picture into one batch
