@@ -90,16 +90,16 @@ class Writer:
 
     def write(self, record: Record) -> None:
         """Store a pair; when this returns it is safe. Raises PairError for one that can't be stored, DataError where the disk refuses."""
-        if self._passed(lambda: {"digest": digest_of(record)}):
-            return
-        digest = digest_of(record)
-        entry = {"digest": digest, "prompt": record.prompt, "mask": bool(record.mask), **self._layout.put(self.counts.pairs, record)}
-        self._note(entry)
+        named = {} if self.complete else {"digest": digest_of(record)}
+        if not self._passed(named):
+            told = {"prompt": record.prompt, "mask": bool(record.mask)}
+            self._note({**named, **told, **self._layout.put(self.counts.pairs, record)})
 
     def reject(self, reason: str, count: int = 1) -> None:
         """Count pairs that are left out, for the manifest."""
-        if not self._passed(lambda: {"rejected": reason, "count": count}):
-            self._note({"rejected": reason, "count": count})
+        entry = {"rejected": reason, "count": count}
+        if not self._passed(entry):
+            self._note(entry)
 
     def finish(self) -> None:
         """Close the last files, write the hashes and the manifest. Raises DataError."""
@@ -119,7 +119,7 @@ class Writer:
         self.done += 1
         self._at += 1
 
-    def _passed(self, given: Any) -> bool:
+    def _passed(self, given: Mapping[str, Any]) -> bool:
         """Whether this is there already. Raises DataError where something else is there."""
         if self.complete:
             return True
@@ -127,7 +127,7 @@ class Writer:
             return False
         self._at += 1
         found = next(self._before)
-        if any(found.get(name) != value for name, value in given().items()):
+        if any(found.get(name) != value for name, value in given.items()):
             raise DataError(f"{self.folder.name} was begun with other pairs (number {self._at} differs): use another folder.")
         return True
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import store_sets as sets
 
+from ip2p.data import cli
 from ip2p.data.example import DataError
 from ip2p.data.manifest import read_manifest, sums_of, verify
 from ip2p.data.pairs import open_pairs
@@ -131,6 +132,11 @@ def test_a_writer_goes_on_where_the_last_one_stopped(tmp_path, layout):
             assert writer.complete
             writer.write(sets.varied()[0])
         assert sets.tree(place) == wanted
+
+
+def test_the_command_offers_every_layout():
+
+    assert tuple(LAYOUTS) == cli.LAYOUTS
 
 
 def test_what_a_writer_refuses(tmp_path):
