@@ -68,7 +68,7 @@ def reply_seed(caption: str, seed: int, number: int, attempt: int) -> int:
 
 def proposal(caption: str, reply: str, ended: bool, source: str) -> Triplet | Refused:
     """What a reply is: a triplet, or the refusal of one that can't be read or that was cut off at its longest."""
-    edit = prompts.read(reply) if ended else None
+    edit = prompts.read(reply, caption) if ended else None
     if edit is None:
         return Refused(caption, BROKEN, reply)
     return Triplet(caption, edit.instruction, edit.edited_caption, source=source)

@@ -7,6 +7,7 @@ The format is the paper's (section 3.1.1 and the authors' code): the prompt is `
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ..ids import chance_of
@@ -24,8 +25,8 @@ TASK = (
 HEADING = "Captions of pictures, each with the instruction of an edit and the caption of the edited picture.\n\n"
 
 _SEPARATOR = re.compile(r"^\s*%{1,2}\s*$", re.MULTILINE)
-_END = re.compile(r"^\s*END\b.*", re.MULTILINE | re.DOTALL)
-_WORDS, _MARKS = re.compile(r"\w"), re.compile(r"##|%%")
+_END = re.compile(r"^\s*END\b.*|\s+END\s*\Z", re.MULTILINE | re.DOTALL)
+_WORD, _MARKS = re.compile(r"\w+"), re.compile(r"##|%%")
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _LABEL = re.compile(r"^(?:[-*•]\s+)?\**(?:edit(?:ed caption)?|instruction|output|new caption|caption)\**\s*:\s*\**\s*", re.IGNORECASE)
 _LABELLED = re.compile(
@@ -86,17 +87,18 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def read(reply: str) -> Edit | None:
+def read(reply: str, caption: str = "") -> Edit | None:
     """The edit that a reply means, None where it means none.
 
-    Read are the paper's separators, single or doubled, and what chat models write instead: two labelled lines, or a JSON object.
+    Read are the paper's separators, single or doubled, and what chat models write instead: two labelled lines, a JSON object, or two plain
+    lines of which the second has at least half of the words of ``caption``.
     """
     text = _END.sub("", _THOUGHTS.sub("", reply)).strip()
-    for reader in (_separated, _labelled, _object):
+    for reader in (_separated, _labelled, _object, partial(_two_lines, caption=caption)):
         found = reader(text)
         if found is not None:
             edit = Edit(*(_plain(part) for part in found))
-            return edit if all(_WORDS.search(part) and not _MARKS.search(part) for part in edit) else None
+            return edit if all(_WORD.search(part) and not _MARKS.search(part) for part in edit) else None
     return None
 
 
@@ -124,6 +126,14 @@ def _object(text: str) -> tuple[str, str] | None:
         return None
     values = [next((table[name] for name in names if isinstance(table.get(name), str)), "") for names in (_INSTRUCTION, _EDITED)]
     return (values[0], values[1])
+
+
+def _two_lines(text: str, caption: str) -> tuple[str, str] | None:
+    lines = [line for line in text.splitlines() if line.strip()]
+    known = set(_WORD.findall(caption.lower()))
+    if len(lines) != 2 or not known or 2 * len(known.intersection(_WORD.findall(lines[1].lower()))) < len(known):
+        return None
+    return lines[0], lines[1]
 
 
 def _plain(text: str) -> str:

@@ -25,11 +25,12 @@ def test_paper_format_to_the_letter():
         "Edit: have her ride a dragon\n\nOutput: a girl riding a dragon\n\nI hope that this helps.",
         'Here you are:\n```json\n{"instruction": "have her ride a dragon", "edited_caption": "a girl riding a dragon"}\n```',
         '{"edit": "have her ride a dragon", "output": "a girl riding a dragon"}',
+        "have her ride a dragon\n\na girl riding a dragon END",
         "<think>A horse. What else?\n%\nno</think>\nhave her ride a dragon\n%\na girl riding a dragon",
     ],
 )
 def test_reads_what_models_write(reply):
-    assert prompts.read(reply) == ("have her ride a dragon", "a girl riding a dragon")
+    assert prompts.read(reply, "a girl riding a horse") == ("have her ride a dragon", "a girl riding a dragon")
 
 
 @pytest.mark.parametrize(
@@ -46,11 +47,13 @@ def test_reads_what_models_write(reply):
         "{not JSON}",
         '"\n%\n"',
         "a ## b\n%\nc",
+        "Certainly!\nWhat would you like?",
+        "have her ride a dragon\na girl riding a dragon\nand more",
         "END\nhave her ride a dragon\n%\na girl",
     ],
 )
 def test_refuses_what_means_no_edit(reply):
-    assert prompts.read(reply) is None
+    assert prompts.read(reply, "a girl riding a horse") is None
 
 
 def test_keeps_quotation_marks_inside_a_caption():
