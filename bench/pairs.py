@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8, help="samples of a prompt, at most; the authors' 100 take hours on a CPU")
     parser.add_argument("--preset", default="fast", choices=tuple(PRESETS), help="our steps")
     parser.add_argument("--guidance", type=float, nargs=2, default=(3.0, 7.0), help="range of guidance scales, of both")
-    parser.add_argument("--slack", type=float, default=0.1)
-    parser.add_argument("--margin", type=float, default=0.05)
+    parser.add_argument("--at", type=float, default=EarlyStop.at, help="our early stop: after which share of the steps")
+    parser.add_argument("--slack", type=float, default=EarlyStop.slack, help="and by how much rough scores may miss")
     parser.add_argument("--out", type=Path, help="keep the samples here, and go on")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as kept:
@@ -60,7 +60,7 @@ def compared(options: argparse.Namespace, out: Path) -> dict[str, object]:
     theirs = Plan(out / "authors", options.model, clip=options.clip, settings=replace(settings, steps=100, batch=1))
     generate, told = build(theirs)
     rules = own(generate.score.clip.model.config)  # type: ignore[attr-defined]
-    early = EarlyStop(rules, slack=options.slack, margin=options.margin)
+    early = EarlyStop(rules, options.at, options.slack)
     ours = replace(theirs, out=out / "ours", settings=replace(settings, steps=PRESETS[options.preset]), early=early)
     found = [procedure(*build(ours), ours, triplets, rules), procedure(generate, told, theirs, triplets, rules)]
     each = [one.passes / one.kept if one.kept else float("nan") for one in found]

@@ -102,8 +102,8 @@ def _stopping() -> list[io.Input]:
         io.Boolean.Input(
             "early_stop", default=False, tooltip="Drop hopeless pairs midway, and end a triplet once it has enough good ones: much faster."
         ),
-        io.Float.Input("at", default=0.5, optional=True, tooltip="After which share of the steps a rough picture is looked at.", **SHARE),
-        io.Float.Input("slack", default=0.1, optional=True, tooltip="How far rough scores may miss the thresholds.", **SHARE),
+        io.Float.Input("at", default=0.65, optional=True, tooltip="After which share of the steps a rough picture is looked at.", **SHARE),
+        io.Float.Input("slack", default=0.15, optional=True, tooltip="How far rough scores may miss the thresholds.", **SHARE),
         io.Int.Input("enough", default=4, min=1, max=1000, optional=True, tooltip="How many good pairs end a triplet."),
         io.Float.Input(
             "margin", default=0.05, optional=True, tooltip="By how much more than its threshold a good pair's direction must be.", **SHARE

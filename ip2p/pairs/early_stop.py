@@ -33,8 +33,8 @@ class EarlyStop:
     """
 
     rules: Rules = field(default_factory=Rules)
-    at: float = 0.5
-    slack: float = 0.1
+    at: float = 0.65
+    slack: float = 0.15
     enough: int = 4
     margin: float = 0.05
     patience: int = 0

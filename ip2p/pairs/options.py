@@ -94,8 +94,8 @@ def _attention(parser: argparse.ArgumentParser) -> None:
 def _early(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("early stop", "against the thresholds below").add_argument
     add("--early-stop", action="store_true", help="drop hopeless samples midway, and end a prompt with enough good pairs")
-    add("--at", type=float, default=0.5, metavar="S", help="share of the steps after which a rough picture is scored (default .5)")
-    add("--slack", type=float, default=0.1, metavar="S", help="how far a rough score may miss its threshold (default .1)")
+    add("--at", type=float, default=0.65, metavar="S", help="share of the steps after which a rough picture is scored (default .65)")
+    add("--slack", type=float, default=0.15, metavar="S", help="how far a rough score may miss its threshold (default .15)")
     add("--enough", type=int, default=4, metavar="N", help="good pairs that end a prompt (default 4)")
     add("--margin", type=float, default=0.05, metavar="S", help="by how much a good pair's direction passes its threshold (default .05)")
     add("--patience", type=int, default=0, metavar="N", help="samples of a prompt, none of which passes, that end it (default 0: none do)")
