@@ -10,7 +10,7 @@ import comfy.utils
 from torch import Tensor
 
 from ..ip2p.data.collect import collect
-from ..ip2p.data.convert import Converted, convert
+from ..ip2p.data.convert import Converted, convert, expected
 from ..ip2p.data.encoded import encoded, encoded_mask
 from ..ip2p.data.lint import Linted, lint
 from ..ip2p.data.made_records import Made
@@ -83,7 +83,9 @@ def saved(pairs: Pairs, kind: str, out: Path) -> tuple[int, int]:
 
 def converted(spec: str, out: Path, layout: str, shard_mb: int, count: int, replace: bool, made: Made | None = None) -> Converted:
     """The pairs of a spec in another layout. Raises ValueError, and the host's exception on cancel; queued again it goes on."""
-    return convert(spec, out, layout, Limits(size=shard_mb * MEGABYTE), made, count, replace, watched(count))
+    made = made or Made()
+    show = watched(expected(spec, made, count))
+    return convert(spec, out, layout, Limits(size=shard_mb * MEGABYTE), made, count, replace, show)
 
 
 def linted(spec: str, repair: bool, hashes: bool, limit: int) -> Linted:

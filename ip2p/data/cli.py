@@ -38,17 +38,14 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_convert(options: argparse.Namespace) -> int:
     """`convert`. Raises ValueError for a mistake in the command, and where the disk refuses."""
-    from .convert import convert
+    from .convert import convert, expected
     from .made_records import Made
-    from .manifest import read_manifest
     from .write_shards import Limits
 
     if options.shard_pairs < 1 or options.shard_mb < 1:
         raise ValueError("A shard has at least one pair and one megabyte: use --shard-pairs and --shard-mb of 1 or more.")
     limits, made = Limits(options.shard_pairs, options.shard_mb * 1_000_000), Made(options.each, options.size, options.picture)
-    source = Path(options.source)
-    told = read_manifest(source) if source.is_dir() else None
-    with progress("pair", options.count or (told or {}).get("pairs")) as show:
+    with progress("pair", expected(options.source, made, options.count) or None) as show:
         found = convert(options.source, options.out, options.layout, limits, made, options.count, options.replace, show)
     if options.json:
         counts = {"pairs": found.counts.pairs, "prompts": found.counts.prompts, "rejected": dict(found.counts.rejected)}

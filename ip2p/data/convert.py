@@ -10,6 +10,7 @@ from .example import DataError
 from .journal import digest_of
 from .made_records import Made
 from .manifest import Counts, read_manifest
+from .photo_files import find_photos
 from .record import PairError
 from .records import makes, parts_of, place_of, records
 from .replacing import MADE_BY, remove_earlier
@@ -73,6 +74,21 @@ def convert(
         if not writer.complete:
             _go_on(writer, spec, made, count, on_pair)
     return Converted(out, layout, writer.counts, done)
+
+
+def expected(spec: str, made: Made, count: int = 0) -> int:
+    """About how many pairs there are, for a bar; 0 where that would take a look at all of them. Raises DataError."""
+    total = 0
+    for part in parts_of(spec):
+        place, (name, _, rest) = place_of(part), part.partition(":")
+        if name == "photos" and rest:
+            total += made.each * len(find_photos(rest.partition("|")[0])[0])
+            continue
+        found = read_manifest(place) if place and place.is_dir() else None
+        if found is None:
+            return count
+        total += int(found.get("pairs") or 0)
+    return min(count, total) if count else total
 
 
 def _go_on(writer: Writer, spec: str, made: Made, count: int, on_pair: Callable[[int], None] | None) -> None:

@@ -11,7 +11,7 @@ import training_sets
 
 from ip2p import cli
 from ip2p.data.collect import collect, named
-from ip2p.data.convert import convert
+from ip2p.data.convert import convert, expected
 from ip2p.data.example import DataError
 from ip2p.data.made_records import Made, photo_pairs
 from ip2p.data.manifest import read_manifest
@@ -193,6 +193,15 @@ def test_conversion_goes_on_and_counts_what_it_left_out(tmp_path):
         assert (done.counts.pairs, done.counts.rejected) == (6, quiet.counts.rejected)
         assert sets.tree(tmp_path / f"{stop}") == sets.tree(tmp_path / "quiet")
     assert convert(str(source), tmp_path / "quiet", "webdataset", sets.SHARDS).counts == quiet.counts
+
+
+def test_how_much_there_is_is_known_without_reading(tmp_path):
+    sets.write(tmp_path / "a", sets.varied())
+    assert [expected(str(tmp_path / "a"), Made(), count) for count in (0, 4, 40)] == [10, 4, 10]
+    assert expected(f"photos:{PHOTOS}|night", Made(each=3)) == 9
+    assert expected(f"{tmp_path / 'a'} + photos:{PHOTOS}", Made(each=1)) == 13
+    (tmp_path / "a" / "manifest.json").unlink()
+    assert expected(str(tmp_path / "a"), Made()) == 0
 
 
 def test_conversion_of_data_that_has_changed_meanwhile_is_refused(tmp_path):
