@@ -51,6 +51,11 @@ def thumbnail(client: Client, prompt: dict, server: Server) -> Image.Image:
         return varied(client, prompt, *kinds["IP2PVariations"])
     if "IP2PChain" in kinds:
         return chained(client, prompt, *kinds["IP2PChain"])
+    if "IP2PBrowsePairs" in kinds:
+        kinds["IP2PBrowsePairs"][1].update(each=2, count=4)
+        return ImageOps.fit(_run(client, prompt)[0], (SIDE, SIDE), Image.Resampling.LANCZOS, centering=(0, 0))
+    if "IP2PSplitPairs" in kinds:
+        return paired(client, prompt, kinds["IP2PSplitPairs"][0])
     if "IP2PFrames" in kinds:
         return filmed(client, prompt, *kinds["IP2PFrames"])
     return stripes([read_photo(server.base / "input" / kinds["LoadImage"][1]["image"]), *_run(client, prompt)])
@@ -96,6 +101,14 @@ def chained(client: Client, prompt: dict, node: str, inputs: dict) -> Image.Imag
     words = [line.partition("|")[0].strip() for line in inputs["instructions"].splitlines() if line.strip()]
     labels = ["The photo", *(f"{number}. {text}" for number, text in enumerate(words[:3], start=1))]
     return tiles("One edit after another", list(zip(labels, pictures[:4], strict=True)))
+
+
+def paired(client: Client, prompt: dict, node: str) -> Image.Image:
+    """The first two pairs of a node that takes pairs apart."""
+    before, _ = _shown(client, prompt, [[node, 0]], [])
+    after, _ = _shown(client, prompt, [[node, 1]], [])
+    cells = [cell for pair in zip(before[:2], after[:2], strict=True) for cell in zip(("Before", "After"), pair, strict=True)]
+    return tiles("Alike but for a few words", cells)
 
 
 def filmed(client: Client, prompt: dict, node: str, inputs: dict) -> Image.Image:
