@@ -24,7 +24,8 @@ Numbers = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class PromptToPrompt:
-    """An edit of attention. How long self-attention is shared is each sample's own ``p``.
+    """An edit of attention. How long self-attention is shared is each sample's own ``p``; it is shared in every layer, as in
+    InstructPix2Pix, where the original's code leaves maps of more than 32 x 32 places alone.
 
     ``cross_share``: the share of the steps, 0 to 1, in which cross-attention is edited; ``word_shares``: the same for words of the edited
     caption. ``weights``: factors of the maps of its words. ``blend``: words of either caption outside whose places the pictures are
