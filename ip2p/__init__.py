@@ -1,3 +1,3 @@
 """Instruction-based image editing (InstructPix2Pix): mathematics, files and training, free of any host."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
