@@ -21,10 +21,12 @@ sys.path.insert(0, str(ROOT))
 
 from ip2p.pairs.score import DIRECTION, IMAGE, Facts, Scorer  # noqa: E402
 from ip2p.pairs.thresholds import own  # noqa: E402
+from ip2p.small.captioned import some_scene  # noqa: E402
 from ip2p.worlds.chance import random_edit  # noqa: E402
 from ip2p.worlds.drawing import draw  # noqa: E402
 from ip2p.worlds.edits import KINDS  # noqa: E402
-from ip2p.worlds.tasks import Task, random_task  # noqa: E402
+from ip2p.worlds.judge import tellable  # noqa: E402
+from ip2p.worlds.tasks import Task  # noqa: E402
 
 FIRST_SEED = 10_000_000
 """Scenes that the CLIP was not trained on."""
@@ -50,13 +52,23 @@ def main() -> None:
 
 def scored(scorer: Scorer, kind: str, count: int) -> dict[str, list[Facts]]:
     """The scores of each sort of pair, of scenes with edits of a kind."""
-    tasks = [random_task(FIRST_SEED + number, (kind,), SIZE) for number in range(count)]
+    tasks = [task_of(kind, FIRST_SEED + number) for number in range(count)]
     captions = [(task.caption, task.edited_caption) for task in tasks]
     source, answer = (stacked([getattr(task, name)() for task in tasks]) for name in ("source", "answer"))
     seconds = {"right": answer, "wrong": stacked([otherwise(task) for task in tasks]), "same": source, "other": answer.roll(-1, 0)}
     pairs = {sort: torch.stack([source, second], dim=1) for sort, second in seconds.items()}
     pairs["reversed"] = pairs["right"].flip(1)
     return {sort: scorer(pairs[sort], captions, rough=True) for sort in SORTS}
+
+
+def task_of(kind: str, seed: int) -> Task:
+    """An edit of a kind of a scene such as captions tell of: with few things more often than with many."""
+    rng = np.random.default_rng([seed, *kind.encode()])
+    while True:
+        scene = some_scene(rng)
+        edit = random_edit(scene, kind, rng)
+        if edit is not None and tellable(scene, edit):
+            return Task(scene, edit, "", SIZE, f"{kind}-{seed}")
 
 
 def stacked(pictures: Sequence[np.ndarray]) -> Tensor:
