@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
 from pair_runs import TRIPLETS, files, made, plan
 
 from ip2p.captions.triplet import Triplet
@@ -14,8 +16,6 @@ from ip2p.data.example import DataError
 from ip2p.pairs import ray_run
 from ip2p.pairs.build import build
 from ip2p.pairs.draws import Settings
-
-ray = pytest.importorskip("ray")
 
 MORE = [Triplet(f"{number} balls in a forest", "make it winter", f"{number} balls in a forest in winter") for number in range(8)]
 
@@ -62,3 +62,10 @@ def test_a_folder_of_another_run_is_refused_before_any_work(tmp_path):
 def test_no_worker_is_a_mistake():
     with pytest.raises(ValueError, match="at least 1"):
         ray_run.Cluster(0)
+
+
+def test_a_missing_ray_is_told_with_its_cure(tmp_path, monkeypatch):
+    one = plan(tmp_path, Settings(samples=1, steps=1, batch=1))
+    monkeypatch.setitem(sys.modules, "ray", None)  # what Python takes for a module that can't be imported
+    with pytest.raises(ValueError, match="pip install"):
+        ray_run.run(TRIPLETS, one, build(one)[1], ray_run.Cluster(2))
