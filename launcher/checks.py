@@ -76,6 +76,8 @@ def _run(part: Part) -> tuple[int, str]:
         print(missing)
         return 1, missing
     settings = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "IP2P_HOST": str(HOST)}
+    if "-n" in part.command:  # as many processes as cores already
+        settings["OMP_NUM_THREADS"] = "1"
     settings["PATH"] = str(Path(sys.executable).parent) + os.pathsep + settings.get("PATH", "")
     last = ""
     with subprocess.Popen(

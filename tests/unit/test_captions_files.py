@@ -120,6 +120,7 @@ def test_a_writing_that_fails_leaves_the_old_file(tmp_path):
         files.write(tmp_path / "file" / "a.jsonl", TRIPLETS)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
 def test_memory_stays_flat(tmp_path, name):
     def peak(count):

@@ -14,6 +14,7 @@ from ip2p.worlds import language
 from ip2p.worlds.edits import Recolour, Remove, Whole
 from ip2p.worlds.scene import Scene, Thing
 
+pytestmark = pytest.mark.whole
 SCENES = (
     Scene("meadow", "summer", "sunny", "day", things=(Thing("ball", "red", size="large", side="middle"),)),
     Scene("beach", "spring", "cloudy", "day", things=(Thing("house", "yellow", size="large", side="middle"),)),

@@ -32,6 +32,7 @@ def workers():
     return [one for one in found if "Worker" in " ".join(one.cmdline()[:1]) and one.cmdline()[0].startswith("ray::")]
 
 
+@pytest.mark.whole
 def test_workers_of_which_one_is_killed_give_the_bytes_of_one_process(tmp_path):
     one = plan(tmp_path, Settings(samples=4, steps=4, batch=2))
     triplets = [*TRIPLETS, *MORE]
@@ -51,6 +52,7 @@ def test_workers_of_which_one_is_killed_give_the_bytes_of_one_process(tmp_path):
     assert not ray.is_initialized()
 
 
+@pytest.mark.whole
 def test_a_folder_of_another_run_is_refused_before_any_work(tmp_path):
     one = plan(tmp_path, Settings(samples=1, steps=1, batch=1))
     made(one, TRIPLETS[:1])

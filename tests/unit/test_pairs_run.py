@@ -58,6 +58,7 @@ def test_another_order_and_another_start_give_the_same_bytes(whole, tmp_path):
     assert files(out) == found
 
 
+@pytest.mark.whole
 def test_a_run_stopped_after_any_sample_goes_on_to_the_same_bytes(whole, tmp_path):
     one, _, found = whole
     for kept in range(1, 6):
@@ -85,6 +86,7 @@ def test_a_run_cancelled_within_a_step_goes_on(whole, tmp_path):
     assert files(made(one, out=tmp_path / "run")[1]) == found
 
 
+@pytest.mark.whole
 def test_a_killed_process_loses_at_most_the_sample_in_work(whole, tmp_path):
     """SIGKILL, wherever it hits: what has a line is whole, and going on gives the same bytes."""
     _, _, found = whole
