@@ -90,6 +90,8 @@ def _made(options: argparse.Namespace, filters: Filters, log: IO[str] | None) ->
     from .run import make
 
     captions, source = captions_of(options), source_of(options)
+    if next(iter(captions()), None) is None:
+        raise ValueError(f"There are no captions in {options.input or 'the command'}: write one a line.")
     with tqdm(desc="captions", unit="caption", disable=None) as bar:
 
         def show(number: int, answer: "Answer") -> None:

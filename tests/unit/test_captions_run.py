@@ -204,6 +204,14 @@ def test_mistakes_are_told_in_a_sentence(capsys, tmp_path, monkeypatch, argument
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_without_captions_is_told(capsys, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n \n")
+    code, _, said = call(capsys, tmp_path / "empty.txt", "--out", tmp_path / "a.jsonl")
+    assert code == 2
+    assert "There are no captions in" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
+
+
 def test_captions_of_the_world_are_the_same_for_a_number():
     assert list(of_the_world(3, 5)) == list(of_the_world(8))[5:]
     assert len(set(of_the_world(30))) > 25
