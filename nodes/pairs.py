@@ -146,7 +146,7 @@ class IP2PPairs(io.ComfyNode):
                 io.Model.Input("model", tooltip="A text-to-image model; the authors use Stable Diffusion 1.5."),
                 io.Clip.Input("clip", tooltip="Its text encoder."),
                 io.Vae.Input("vae", tooltip="Its autoencoder."),
-                Triplets.Input("triplets", tooltip="Edits in words, from 'Edit triplets' or a language model."),
+                Triplets.Input("triplets", tooltip="Edits in words, from 'Triplets by grammar' or another node of triplets."),
                 MeasuresType.Input("measures", tooltip="From 'Load measures', with the CLIP that scores; the paper's is ViT-L/14."),
                 *_drawing(),
                 *_stopping(),

@@ -162,7 +162,7 @@ def make(
     Raises ValueError in a sentence for what can't be done, and the host's exception on cancel: what is kept by then stays.
     """
     if not triplets:
-        raise ValueError("There are no triplets to make pairs of: wire 'Edit triplets' with some captions.")
+        raise ValueError("There are no triplets to make pairs of: wire 'Triplets by grammar' with some captions.")
     paint = HostPaint(wired, asked)
     check(wired.model, wired.clip, [Sample(triplets[0], 0, 0, 0.5, 1.0)])
     conditioning.check_vae(wired.vae)

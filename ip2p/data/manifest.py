@@ -16,7 +16,7 @@ from .example import DataError
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 SEEDS_RULE = (
-    "All chance of a sample comes from a hash of its triplet's texts and its number (ip2p/ids.py), never from order, time or machine."
+    "What this pack draws for a pair comes from a hash of its triplet or photo and its number (ip2p/ids.py), never from order or time."
 )
 
 

@@ -56,7 +56,7 @@ def pairs(parser: argparse.ArgumentParser) -> None:
 
 def _models(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("models").add_argument
-    add("--model", default="embedded", metavar="PATH", help="a text-to-image checkpoint or diffusers folder")
+    add("--model", default="embedded", metavar="PATH", help="a text-to-image checkpoint or diffusers folder, or `painter`, the pack's own")
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema, as the authors)")
     add("--lora", default="", metavar="FILE", help="a LoRA or delta for the model")
     add("--clip", default=CLIP, metavar="NAME", help=f"the CLIP that scores: a name, a folder, or `world`, the pack's own (default {CLIP})")
