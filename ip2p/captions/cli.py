@@ -142,12 +142,13 @@ def captions_of(options: argparse.Namespace) -> "Captions":
 def _copied(options: argparse.Namespace, filters: Filters) -> "Report":
     """Triplets written by hand, filtered and written."""
     from . import files, human
-    from .run import kept
+    from .run import kept, write_report
 
     told: Callable[[str], Any] | None = (lambda text: print(f"skipped: {text}", file=sys.stderr)) if options.skip_bad else None
     triplets = files.read(options.input, told) if options.input else iter(human.triplets())
     found, report = kept(([triplet] for triplet in islice(triplets, options.limit or None)), filters)
     files.write(options.out, found)
+    write_report(options.out, {"source": "human"}, filters, report)
     return report
 
 

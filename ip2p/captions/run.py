@@ -69,9 +69,7 @@ def make(
     answers = _durable(captions(), source, count, seed, begun, told, on_answer)
     files.write(out, _noted(filtered(_counted(answers, asked), filters, counts), kinds))
     report = Report(asked["captions"], sum(kinds.values()), dict(sorted(kinds.items())), dict(sorted(counts.items())))
-    with files.beside(report_file(out)) as part:
-        said = {"settings": told | {"filters": _plain(filters)}, "report": asdict(report)}
-        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    write_report(out, told, filters, report)
     begun.unlink(missing_ok=True)
     return report
 
@@ -79,6 +77,13 @@ def make(
 def report_file(out: Path) -> Path:
     """Where the report of a run is: beside its triplets."""
     return out.with_name(f"{out.name}.json")
+
+
+def write_report(out: Path, told: dict[str, Any], filters: Filters, report: Report) -> None:
+    """Write what became of a run, with the settings that it was told. Raises ValueError."""
+    with files.beside(report_file(out)) as part:
+        said = {"settings": told | {"filters": _plain(filters)}, "report": asdict(report)}
+        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def settings_of(captions: Captions, source: Source, count: int, seed: int) -> dict[str, Any]:

@@ -178,6 +178,7 @@ def test_the_command_writes_the_hand_written_ones(capsys, tmp_path):
     code, said, _ = call(capsys, "--source", "human", "--out", tmp_path / "a.jsonl", "--json")
     assert code == 0
     assert json.loads(said)["triplets"] >= 200
+    assert json.loads((tmp_path / "a.jsonl.json").read_text(encoding="utf-8"))["report"]["triplets"] == json.loads(said)["triplets"]
     code, said, _ = call(capsys, tmp_path / "a.jsonl", "--source", "human", "--limit", 5, "--out", tmp_path / "b.parquet", "--json")
     assert json.loads(said)["triplets"] == 5
 
