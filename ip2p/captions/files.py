@@ -153,8 +153,9 @@ def _prompt(path: Path, bad: Bad | None) -> Iterator[tuple[str, Mapping[str, Any
 
 def _parquet(path: Path, bad: Bad | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Only the columns that a triplet has, so that pictures beside them cost nothing."""
+    module = parquet()
     try:
-        file = parquet().ParquetFile(path)
+        file = module.ParquetFile(path)
         known = {name for names in NAMES.values() for name in names} | {"prompt", "completion"}
         columns = [name for name in file.schema_arrow.names if name in known]
         number = 0

@@ -83,10 +83,10 @@ class Check:
         return next((reason for reason, look in self._looks if look(triplet)), "")
 
     def _empty(self, triplet: Triplet) -> bool:
-        return not all(normal(text) for text in texts(triplet))
+        return not all(normal(text) for text in triplet.texts)
 
     def _broken(self, triplet: Triplet) -> bool:
-        return any(LEFTOVER.search(text.strip()) for text in texts(triplet))
+        return any(LEFTOVER.search(text.strip()) for text in triplet.texts)
 
     def _unchanged(self, triplet: Triplet) -> bool:
         return normal(triplet.caption) == normal(triplet.edited_caption)
@@ -97,18 +97,13 @@ class Check:
         return said in others or any(other in said for other in others if len(other.split()) >= FEWEST)
 
     def _is_unsafe(self, triplet: Triplet) -> bool:
-        return self._unsafe is not None and any(self._unsafe.search(text) for text in texts(triplet))
+        return self._unsafe is not None and any(self._unsafe.search(text) for text in triplet.texts)
 
     def _long(self, triplet: Triplet) -> bool:
-        return any(tokens_of(text, self.filters.tokens) > self.filters.tokens for text in texts(triplet))
+        return any(tokens_of(text, self.filters.tokens) > self.filters.tokens for text in triplet.texts)
 
     def _twice(self, triplet: Triplet) -> bool:
-        return self._seen.first(key_of(*map(normal, texts(triplet))), 0) is not None
-
-
-def texts(triplet: Triplet) -> tuple[str, str, str]:
-    """The caption, the instruction, the edited caption."""
-    return triplet.caption, triplet.instruction, triplet.edited_caption
+        return self._seen.first(key_of(*map(normal, triplet.texts)), 0) is not None
 
 
 def normal(text: str) -> str:

@@ -46,15 +46,18 @@ def _rows(path: Path, bad: Bad | None) -> Iterator[str]:
 
 
 def _column(path: Path) -> Iterator[str]:
+    module, name = parquet(), ""
     try:
-        file = parquet().ParquetFile(path)
+        file = module.ParquetFile(path)
         name = next((name for name in CAPTION_COLUMNS if name in file.schema_arrow.names), "")
-        if not name:
-            raise ValueError(f"{path.name} has no column of captions: call it caption or text.")
-        for batch in file.iter_batches(batch_size=4096, columns=[name]):
+        for batch in file.iter_batches(batch_size=4096, columns=[name]) if name else ():
             yield from (" ".join(text.split()) for text in batch.column(0).to_pylist() if isinstance(text, str) and text.strip())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise unreadable(path, error) from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path.name} is damaged or not all there ({str(error).splitlines()[0]}): get it again.") from error
+    if not name:
+        raise ValueError(f"{path.name} has no column of captions: call it caption or text.")
 
 
 def _folder(path: Path, bad: Bad | None) -> Iterator[str]:

@@ -19,4 +19,9 @@ class Triplet:
 
     def __post_init__(self) -> None:
         if not self.id:
-            object.__setattr__(self, "id", id_of(self.caption, self.instruction, self.edited_caption))
+            object.__setattr__(self, "id", id_of(*self.texts))
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """The caption, the instruction, the edited caption."""
+        return self.caption, self.instruction, self.edited_caption

@@ -156,6 +156,10 @@ def test_captions_come_from_every_kind_of_file(tmp_path):
 
 
 def test_captions_that_cannot_be_read_are_told(tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(ValueError, match=r"cut.parquet is damaged or not all there"):
+        list(plain.captions(tmp_path / "cut.parquet"))
+    (tmp_path / "cut.parquet").unlink()
     with pytest.raises(ValueError, match="check the name"):
         list(plain.captions(tmp_path / "nothing.txt"))
     with pytest.raises(ValueError, match=r"has no captions: put a .txt beside each picture"):
