@@ -48,10 +48,8 @@ class Samples:
             make_folder(place)
             about = {"id": triplet.id, **{key: value for key in ("source", "kind") if (value := getattr(triplet, key))}}
             write_prompt(place, Prompt(triplet.caption, triplet.instruction, triplet.edited_caption, about))
-        elif self.triplet(name) != triplet:
-            raise DataError(
-                f"{self.folder.name}/{name} was begun with another triplet: keep the order of the triplets, or use another folder."
-            )
+        elif self.triplet(name).texts != triplet.texts:
+            raise DataError(f"{self.folder.name}/{name} was begun with another triplet: give each its own id, or use another folder.")
         mend_end(place / OPEN)
 
     def triplet(self, name: str) -> Triplet:

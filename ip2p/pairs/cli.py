@@ -38,9 +38,10 @@ def run_pairs(options: argparse.Namespace) -> int:
     if options.source:
         return _photos(options)
     from ..captions.files import read
+    from .loop import once
 
     plan = known.plan_of(options)
-    triplets = _once(read(options.triplets, lambda reason: log.warning("left out: %s", reason)))
+    triplets = once(read(options.triplets, lambda reason: log.warning("left out: %s", reason)))
     if not triplets:
         raise ValueError(f"{options.triplets} has no edit triplets: make some with `python -m ip2p captions`.")
     if options.dry_run:
@@ -49,11 +50,6 @@ def run_pairs(options: argparse.Namespace) -> int:
         tally = _shared_out(options, plan, triplets, line) if options.workers > 1 or options.ray else _alone(plan, triplets, line)
     print(json.dumps({"out": str(plan.out), **tally.told()}) if options.json else _said(plan.out, tally))
     return 0
-
-
-def _once(triplets: "Iterator[Triplet]") -> "list[Triplet]":
-    """Every triplet once."""
-    return list({triplet.id: triplet for triplet in triplets}.values())
 
 
 def _alone(plan: "Plan", triplets: "list[Triplet]", line: Line) -> "Tally":

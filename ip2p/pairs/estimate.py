@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from torch import Tensor
+
 from ..captions.triplet import Triplet
 from ..data.encoded import encoded
 from .build import Plan, build
@@ -43,7 +45,12 @@ def estimate(plan: Plan, triplets: Sequence[Triplet]) -> Estimate:
     group = next(chunks(triplets[0], few.settings))
     moments: list[float] = [time.monotonic()]
     midway = Midway(group, None, generate.paint.decode, generate.score)
-    pictures = generate.paint(group, midway, lambda *_: moments.append(time.monotonic()))
+
+    def on_step(_: int, __: int, denoised: Tensor) -> None:
+        denoised.flatten()[:1].cpu()  # waits for the device
+        moments.append(time.monotonic())
+
+    pictures = generate.paint(group, midway, on_step)
     generate.score(pictures, [(triplets[0].caption, triplets[0].edited_caption)] * len(group))
     size = sum(len(encoded(picture, plan.kind)) for pair in pictures for picture in pair) / len(group)
     after = time.monotonic() - moments[-1]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..captions.triplet import Triplet
@@ -13,12 +13,22 @@ from ..sampling import OnStep
 from .generate import DROPPED, PASSES, Generate, Made
 from .score import Facts
 
-PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
+PLAIN = re.compile(r"(?!(?i:con|prn|aux|nul|(com|lpt)\d)$)[0-9A-Za-z_-]{1,64}")
 
 
 def name_of(triplet: Triplet) -> str:
     """The prompt's name in the working folder: from the triplet's id, so that neither order nor sharing out changes it."""
     return triplet.id if PLAIN.fullmatch(triplet.id) else id_of(triplet.id)
+
+
+def once(triplets: Iterable[Triplet]) -> list[Triplet]:
+    """Every triplet once. One whose id stands for other words already gets an id of its own words."""
+    found: dict[str, Triplet] = {}
+    for triplet in triplets:
+        known = found.get(triplet.id, triplet)
+        own = triplet if known.texts == triplet.texts else replace(triplet, id="")
+        found.setdefault(own.id, own)
+    return list(found.values())
 
 
 @dataclass
@@ -71,8 +81,7 @@ def make(triplet: Triplet, generate: Generate, samples: Samples, kind: str = "jp
     """Make, or go on with, one prompt."""
     name, watch = name_of(triplet), watch or Watch()
     finished = samples.finished(name)
-    if not finished:
-        samples.prompt(name, triplet)
+    samples.prompt(name, triplet)
     known = samples.known(name)
     if finished:
         return _tally(known, 1)

@@ -12,11 +12,12 @@ import pair_runs
 import pytest
 from pair_runs import TRIPLETS, files, made, plan
 
+from ip2p.captions.triplet import Triplet
 from ip2p.data.example import DataError
 from ip2p.data.samples import Samples
 from ip2p.pairs.draws import Settings, draw
 from ip2p.pairs.early_stop import EarlyStop
-from ip2p.pairs.loop import Watch, name_of
+from ip2p.pairs.loop import Watch, name_of, once
 
 
 class StoppedError(Exception):
@@ -143,3 +144,16 @@ def test_a_prompt_ends_with_enough_good_pairs_and_so_does_a_resumed_one(tmp_path
         with pytest.raises(StoppedError):
             made(one, TRIPLETS[:1], tmp_path / str(kept), Watch(on_sample=on_sample))
         assert files(made(one, TRIPLETS[:1], tmp_path / str(kept))[1]) == found
+
+
+def test_a_triplet_whose_id_stands_for_other_words_gets_its_own():
+    first, other = Triplet("a cat", "make it a dog", "a dog", id="1"), Triplet("a cat", "make it a bird", "a bird", id="1")
+    assert once([first, other, replace(first, kind="replace"), other]) == [first, replace(other, id="")]
+
+
+def test_a_finished_prompt_of_other_words_is_refused(whole, tmp_path):
+    one = replace(whole[0], out=tmp_path / "run", settings=replace(whole[0].settings, samples=1))
+    named = replace(TRIPLETS[0], id="1")
+    made(one, [named])
+    with pytest.raises(DataError, match="1 was begun with another triplet: give each its own id"):
+        made(one, [replace(TRIPLETS[1], id="1")])

@@ -1,6 +1,7 @@
 """The working folder of a run: what it keeps, how it goes on, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import layouts
 import pytest
@@ -96,6 +97,7 @@ def test_other_settings_and_other_triplets_are_refused(tmp_path):
         Samples(tmp_path, SETTINGS | {"x": 1})
     with pytest.raises(DataError, match="0000003 was begun with another triplet"):
         samples.prompt("0000003", Triplet("a cat", "make it a bird", "a bird"))
+    samples.prompt("0000003", replace(CAT, source="elsewhere"))
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(DataError, match=r"settings\.json is broken"):
         Samples(tmp_path, SETTINGS)
