@@ -13,7 +13,7 @@ from .manifest import Counts, read_manifest
 from .photo_files import find_photos
 from .record import PairError
 from .records import makes, parts_of, place_of, records
-from .replacing import MADE_BY, remove_earlier
+from .replacing import MADE_BY, check_apart, remove_earlier, state_of
 from .write_shards import Limits
 from .writers import Writer, open_writer
 
@@ -61,8 +61,9 @@ def convert(
         raise DataError("The world never ends: say how many scenes are wanted (--count).")
     if next(makes(spec, made), None) is None:
         raise DataError(f"There are no pairs in {spec}: name a folder with pairs, or photos:FOLDER for a folder of photos.")
-    _apart(sources, out)
-    settings: dict[str, Any] = {MADE_BY: "ip2p convert", "source": [_named(part) for part in sources], "count": count}
+    check_apart(spec, out)
+    names = [_named(part) for part in sources]
+    settings: dict[str, Any] = {MADE_BY: "ip2p convert", "source": names, "count": count, "source_files": state_of(spec)}
     if any(place_of(part) is None for part in sources):
         settings["made"] = asdict(made)
     if before := [told for part in sources if (told := _told_before(part))]:
@@ -114,15 +115,6 @@ def _go_on(writer: Writer, spec: str, made: Made, count: int, on_pair: Callable[
             writer.reject(UNSTORABLE)
         if on_pair:
             on_pair(writer.done)
-
-
-def _apart(sources: list[str], out: Path) -> None:
-    """Raise DataError where the output lies in the source, or the other way round."""
-    target = out.expanduser().resolve()
-    for place in filter(None, map(place_of, sources)):
-        source = place.resolve()
-        if target == source or target in source.parents or source in target.parents:
-            raise DataError(f"{out} and {place} lie in each other: write into a folder of its own.")
 
 
 def _named(part: str) -> str:

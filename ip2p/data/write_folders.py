@@ -16,7 +16,7 @@ from .journal import Journal
 from .prompt_folder import ABOUT, GROUP, METADATA, PROMPT, Prompt, dumped, line_of, lines_of, read_prompt, write_pictures, write_prompt
 from .record import Record
 
-SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
+SAFE = re.compile(r"(?!(?i:con|prn|aux|nul|(com|lpt)\d)$)[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 """Names of prompts that are names of folders everywhere."""
 LARGEST_SEED = 2**63 - 1
 EACH = 1000

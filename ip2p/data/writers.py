@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from .disk import make_folder, read_file, writing
+from .encoded import ending_of
 from .example import DataError
 from .journal import NAME, Journal, digest_of
 from .manifest import MANIFEST, Counts, finish_store
@@ -90,6 +91,8 @@ class Writer:
 
     def write(self, record: Record) -> None:
         """Store a pair; when this returns it is safe. Raises PairError for one that can't be stored, DataError where the disk refuses."""
+        for data in filter(None, (record.image, record.edited, record.mask)):
+            ending_of(data, f"{record.prompt}/{record.sample}")
         named = {} if self.complete else {"digest": digest_of(record)}
         if not self._passed(named):
             told = {"prompt": record.prompt, "mask": bool(record.mask)}

@@ -9,9 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..data.convert import UNSTORABLE
 from ..data.example import DataError
 from ..data.prompt_folder import ABOUT
-from ..data.record import Record
+from ..data.record import PairError, Record
 from ..data.records import records
 from ..data.samples import SETTINGS, Samples
 from ..data.writers import Writer
@@ -138,18 +139,25 @@ def filtered(
 
 
 def _write(writer: Writer, prompt: Prompt, choice: Choice) -> None:
-    """Store what is kept; a pair that can't be read any more is left out."""
+    """Store what is kept; a pair that can't be read any more, or that holds what can't be stored, is left out."""
     for place in list(choice.kept):
         try:
             record = prompt.read(place)
         except DataError as reason:
-            log.warning("%s", reason)
-            choice.kept.remove(place)
-            choice.rejected[place] = NO_PICTURES
+            _left_out(choice, place, NO_PICTURES, reason)
             continue
-        writer.write(record)
+        try:
+            writer.write(record)
+        except PairError as reason:
+            _left_out(choice, place, UNSTORABLE, reason)
     for told, count in sorted(Counter(choice.rejected.values()).items()):
         writer.reject(told, count)
+
+
+def _left_out(choice: Choice, place: int, why: str, reason: DataError) -> None:
+    log.warning("%s", reason)
+    choice.kept.remove(place)
+    choice.rejected[place] = why
 
 
 class _Never(Seen):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data.prompt_folder import METADATA
 from ..data.record import Record
-from ..data.replacing import MADE_BY, remove_earlier
+from ..data.replacing import MADE_BY, check_apart, remove_earlier, state_of
 from ..data.samples import SETTINGS
 from ..data.writers import open_writer
 from ..metrics.clip import config_of
@@ -63,7 +63,10 @@ def filter_into(
     """Filter, and write the kept pairs into ``out`` (None: nowhere). Stopped and run again, it goes on. ``replace`` removes what an
     earlier filter left there with other settings. Raises ValueError or DataError in a sentence."""
     told, rules = wish.told(), wish.rules
+    if out is not None:
+        check_apart(wish.spec, out)
     if out is not None and replace:
+        next(prompts_of(wish.spec), None)  # nothing is removed for data that can't be read
         remove_earlier(out, layout, told)
     score = _scorer(wish.clip, device) if wish.clip and not is_run(wish.spec) else None
     with open_writer(out, layout, told) if out is not None else nullcontext() as writer:
@@ -71,9 +74,9 @@ def filter_into(
 
 
 def _state(spec: str) -> str:
-    """Another text when there are other samples: the names and sizes of their lists."""
+    """Another text when there are other samples: of a run by the names and sizes of their lists."""
     if not is_run(spec):
-        return ""
+        return state_of(spec)
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(Path(spec).glob(f"*/{METADATA}*")):
         digest.update(f"{path.parent.name} {path.stat().st_size}\n".encode())

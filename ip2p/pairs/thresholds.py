@@ -45,7 +45,8 @@ class Thresholds:
             least, (name, reason) = getattr(self, field_.name), REASONS[field_.name]
             if least is None:
                 continue
-            if (value := scores.get(name)) is None:
+            value = scores.get(name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
                 return UNSCORED
             if value > least if name == NSFW else value < least - (0 if name == AESTHETIC else slack):
                 return reason

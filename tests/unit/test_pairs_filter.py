@@ -2,18 +2,26 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from pair_runs import TRIPLETS
+from pair_runs import TRIPLETS, files
+from store_sets import made_record, picture, write
 
+from ip2p.data.collect import collect
+from ip2p.data.convert import UNSTORABLE
+from ip2p.data.example import DataError
 from ip2p.data.record import Record
+from ip2p.data.records import records
+from ip2p.data.writers import open_writer
 from ip2p.metrics.clip import OWN
 from ip2p.pairs.draws import Settings, chunks, draw
 from ip2p.pairs.early_stop import EarlyStop
 from ip2p.pairs.filter import DUPLICATE, NO_PICTURES, Prompt, choose, filtered
+from ip2p.pairs.filter_run import Wish, filter_into
 from ip2p.pairs.hashes import Seen, distance, perceptual_hash
 from ip2p.pairs.thresholds import PAPER, REASONS, UNSCORED, WORLD, Rules, Thresholds, own, parse
 
@@ -152,15 +160,51 @@ def test_look_alikes_of_other_prompts_are_left_out_too():
 
 
 def test_a_pair_whose_pictures_are_gone_is_left_out_with_its_reason(tmp_path):
-    from ip2p.data.example import DataError
-    from ip2p.data.writers import open_writer
-
     def gone(place):
         raise DataError("one lacks 5_0.jpg.")
 
     with open_writer(tmp_path / "out", "plain", {}) as writer:
         report = filtered(iter([Prompt("one", "", [facts()], gone)]), Rules(), writer=writer)
     assert (report.kept, report.reasons) == (0, Counter({NO_PICTURES: 1}))
+
+
+def test_a_pair_that_can_not_be_stored_is_left_out_when_the_filter_goes_on_too(tmp_path):
+    candidates = [facts(1, clip_sim_dir=0.9), facts(2, clip_sim_dir=0.8), facts(3)]
+
+    def read(place):
+        image = b"no picture" if place == 1 else picture(place)
+        return Record("one", str(place), "a cat", "make it a dog", "a dog", image, picture(9), facts=candidates[place])
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for on_prompt in (stop, None):
+        with suppress(KeyboardInterrupt), open_writer(tmp_path / "out", "plain", {}) as writer:
+            report = filtered(iter([Prompt("one", "", candidates, read)]), Rules(), writer=writer, on_prompt=on_prompt)
+    assert (report.kept, report.reasons) == (2, Counter({UNSTORABLE: 1}))
+    assert len(list(records(str(tmp_path / "out")))) == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.9", None])
+def test_a_score_that_is_no_number_is_none(value):
+    assert PAPER.general.failed({**GOOD, "clip_sim_dir": value}) == UNSCORED
+
+
+def test_a_filter_removes_neither_its_source_nor_anything_for_data_that_is_not_there(tmp_path):
+    source = write(tmp_path / "set", [made_record("one", "1", facts=facts())], settings={"made_by": "ip2p filter"})
+    before = files(source)
+    with pytest.raises(DataError, match="lie in each other"):
+        filter_into(Wish(str(source)), source, replace=True)
+    with pytest.raises(DataError, match="There is no data at"):
+        filter_into(Wish(str(tmp_path / "misspelt")), source, replace=True)
+    assert files(source) == before
+
+
+def test_a_data_set_that_has_grown_is_filtered_anew(tmp_path):
+    for count in (1, 2):
+        collect(tmp_path / "set", made_record("one", "1", count, facts=facts(count)))
+        assert filter_into(Wish(str(tmp_path / "set")), tmp_path / "out", "plain", replace=True).kept == count
+        assert len(list(records(str(tmp_path / "out")))) == count
 
 
 def scene(seed):

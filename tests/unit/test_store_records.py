@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import layouts
 import pytest
@@ -205,17 +206,34 @@ def test_how_much_there_is_is_known_without_reading(tmp_path):
 
 
 def test_conversion_of_data_that_has_changed_meanwhile_is_refused(tmp_path):
-    sets.write(tmp_path / "source", sets.varied())
+    source = sets.write(tmp_path / "source", sets.varied(), "plain")
+    (source / "manifest.json").unlink()
     with pytest.raises(KeyboardInterrupt):
-        convert(str(tmp_path / "source"), tmp_path / "out", "plain", on_pair=stop_now)
-    shutil.rmtree(tmp_path / "source")
-    sets.write(tmp_path / "source", sets.varied()[1:])
+        convert(str(source), tmp_path / "out", "plain", on_pair=stop_now)
+    lines = (source / "metadata.jsonl").read_bytes()
+    (source / "metadata.jsonl").write_bytes(lines.replace(b"paint", b"print"))
     with pytest.raises(DataError, match=r"out was begun from other data than .* has now: choose another folder, or delete it"):
-        convert(str(tmp_path / "source"), tmp_path / "out", "plain")
+        convert(str(source), tmp_path / "out", "plain")
+    shutil.rmtree(source)
+    sets.write(source, sets.varied()[1:], "plain")
+    with pytest.raises(DataError, match=r"out was begun with source_files .*: use the same settings, or another folder"):
+        convert(str(source), tmp_path / "out", "plain")
 
 
 def stop_now(done):
     raise KeyboardInterrupt
+
+
+def test_a_set_that_has_grown_is_converted_anew(tmp_path):
+    out = tmp_path / "out"
+    for count in (1, 2):
+        collect(tmp_path / "in", sets.made_record("one", "1", count))
+        assert convert(str(tmp_path / "in"), out, "plain", replace=True).counts.pairs == len(list(records(str(out)))) == count
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for count, photo in enumerate(sorted(Path(PHOTOS).glob("*.jpg"))[:2], start=1):
+        (photos / photo.name).write_bytes(photo.read_bytes())
+        assert convert(f"photos:{photos}", out, "plain", made=Made(1, 64), replace=True).counts.pairs == count
 
 
 def test_a_manifest_tells_where_the_data_is_from(tmp_path):
