@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KINDS = ("png", "jpg", "webp")
-"""How made pictures can be stored. png and webp lose nothing; jpg is the authors' and is a fifth as large."""
+"""How made pictures can be stored. png and webp lose nothing; jpg is the authors' and is about a third as large."""
 JPEG_QUALITY = 95
 HEADS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"BM", "bmp"), (b"II*\x00", "tif"), (b"MM\x00*", "tif"))
 
