@@ -22,7 +22,7 @@ from ..ip2p.pairs.early_stop import EarlyStop, Midway
 from ..ip2p.pairs.filter import Filtered, is_run
 from ..ip2p.pairs.filter_run import Wish, filter_into
 from ..ip2p.pairs.generate import Generate, Made
-from ..ip2p.pairs.loop import Tally, Watch, run
+from ..ip2p.pairs.loop import Tally, Watch, once, run
 from ..ip2p.pairs.prompt_to_prompt_control import PromptToPrompt
 from ..ip2p.pairs.score import Facts, Scorer
 from ..ip2p.pairs.thresholds import Rules, own
@@ -163,7 +163,7 @@ def make(
     """
     if not triplets:
         raise ValueError("There are no triplets to make pairs of: wire 'Triplets by grammar' with some captions.")
-    paint = HostPaint(wired, asked)
+    triplets, paint = once(triplets), HostPaint(wired, asked)
     check(wired.model, wired.clip, [Sample(triplets[0], 0, 0, 0.5, 1.0)])
     conditioning.check_vae(wired.vae)
     samples = Samples(out, told(paint, scorer, asked))

@@ -1,6 +1,7 @@
 """Pairs in the host: made under its samplers, gone on with, cancelled, filtered and looked at."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +67,11 @@ def test_pairs_are_kept_with_their_scores(make, few, output):
     assert len(list(output.rglob("*_1.png"))) == 6
     assert "6 samples" in report
     assert "48 network passes" in report
+
+
+def test_triplets_that_share_an_id_are_all_made(make, few, triplets, output):
+    _, report = make(triplets=[replace(one, id="1") for one in (*triplets, triplets[0])], samples=1, **few)
+    assert report.startswith("**run**: 2 triplets; 2 samples")
 
 
 def test_queued_again_nothing_is_made_again(make, few, output):
