@@ -37,9 +37,19 @@ class Wish:
         return self.given or own_rules(self.spec, self.clip)
 
     def told(self) -> dict[str, Any]:
-        """As JSON values; with a digest of the samples that are there, so that a run that has gone on is another one."""
+        """As JSON values; with how the run made its samples, and a digest of those that are there, as a run that has gone on is another."""
         asked = {"thresholds": self.rules.told(), "keep": self.keep, "near": self.near, "clip": self.clip}
-        return {MADE_BY: "ip2p filter", "from": Path(self.spec).name, "samples": _state(self.spec), **asked}
+        run = {"run": made} if (made := run_settings(self.spec)) else {}
+        return {MADE_BY: "ip2p filter", "from": Path(self.spec).name, "samples": _state(self.spec), **asked, **run}
+
+
+def run_settings(spec: str) -> dict[str, Any]:
+    """What a run's working folder was begun with; {} for a data set, and where it can't be read."""
+    try:
+        found = json.loads((Path(spec) / SETTINGS).read_text(encoding="utf-8")) if is_run(spec) else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def own_rules(spec: str, clip: str = "") -> Rules:
@@ -47,8 +57,8 @@ def own_rules(spec: str, clip: str = "") -> Rules:
     if not is_run(spec):
         return own(config_of(clip))
     try:
-        return Rules.of_told(json.loads((Path(spec) / SETTINGS).read_text(encoding="utf-8"))["thresholds"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Rules.of_told(run_settings(spec)["thresholds"])
+    except (ValueError, KeyError, TypeError):
         return PAPER
 
 

@@ -67,6 +67,7 @@ def test_filter_writes_every_layout(made, tmp_path, layout, capsys):
     assert said["rejected"] == {"not among the best 2 of its prompt": 4}
     manifest = json.loads((tmp_path / layout / "manifest.json").read_text())
     assert (manifest["pairs"], manifest["rejected"]) == (8, said["rejected"])
+    assert manifest["settings"]["run"] == json.loads((made / "settings.json").read_text())
     assert len({(record.prompt, record.sample) for record in records(str(tmp_path / layout))}) == 8
     assert open_pairs(str(tmp_path / layout), "all").length in (4, 8)  # some layouts' readers take every pair for itself
     before = files(tmp_path / layout)
