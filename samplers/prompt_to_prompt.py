@@ -189,13 +189,18 @@ def words_of(clip: Any, caption: str) -> Words:
     ids: list[int] = []
     places: list[int] = []
     for number, chunk in enumerate(chunks):
-        known = [one if isinstance(one, int) else -1 for one, *_ in chunk]  # a textual inversion is a vector and has no id
+        known = [_id_of(one) for one, *_ in chunk]
         if known[0] != begin or end not in known:
             raise ValueError("This text encoder doesn't read CLIP's words; use the mode 'self' without blend words.")
         length = known.index(end) + 1
         ids += known[:length]
         places += range(number * len(chunk), number * len(chunk) + length)
     return grouped(ids, places, sum(len(chunk) for chunk in chunks))
+
+
+def _id_of(token: Any) -> int:
+    """A token's id; of a textual inversion, which is a vector and has none, a number below 0 that stands for its values."""
+    return token if isinstance(token, int) else -1 - seed_of(str(token.tolist()))
 
 
 def pair_conditioning(clip: Any, captions: Sequence[tuple[str, str]]) -> conditioning.Conditioning:

@@ -181,3 +181,16 @@ def test_impossible_samples_are_named(paint, painting, text_to_image, models):
         painting.paint_in_host(text_to_image.model, None, text_to_image.vae, *rest)
     with pytest.raises(ValueError, match="needs a U-Net"):
         painting.paint_in_host(models["Flux Kontext"], text_to_image.clip, text_to_image.vae, *rest)
+
+
+def test_textual_inversions_are_words_by_their_vectors(painting, text_to_image, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    tokenizer = getattr(text_to_image.clip.tokenizer, text_to_image.clip.tokenizer.clip)
+    for name, value in (("one", 1.0), ("same", 1.0), ("other", 2.0)):
+        save_file({"clip_l": torch.full((2, tokenizer.embedding_size), value)}, tmp_path / f"{name}.safetensors")
+    monkeypatch.setattr(tokenizer, "embedding_directory", str(tmp_path))
+    one, same, other = (painting.words_of(text_to_image.clip, f"a embedding:{name} on grass").ids for name in ("one", "same", "other"))
+    assert len(one) == 7, "begin, a, two vectors, on, grass, end"
+    assert one == same
+    assert [a == b for a, b in zip(one, other, strict=True)] == [True, True, False, False, True, True, True]
