@@ -53,7 +53,8 @@ class Server:
 
     def __post_init__(self) -> None:
         if self.url and not ADDRESS.fullmatch(self.url):
-            raise ValueError(f"The address {self.url!r} is not that of a server: write it as http://localhost:8000/v1.")
+            shown = self.url.rpartition("@")[2].partition("?")[0]  # without what may be a password or a key
+            raise ValueError(f"The address {shown!r} is not that of a server: write it as http://localhost:8000/v1.")
         if not 0 < self.timeout <= 86400 or not 0 <= self.retries <= 100:
             raise ValueError("The timeout takes 0 to 86,400 seconds, and 0 to 100 retries are possible.")
 

@@ -4,7 +4,6 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .disk import beside, writing
 from .example import DataError
@@ -85,9 +84,11 @@ def _mend_table(path: Path, strict: bool, seen: set[tuple[str, str]], set_aside:
     if not any(good):
         set_aside(path)
         return
-    file: Any = opened_file(path)
     with writing(path):
-        with pyarrow.parquet.ParquetWriter(beside(path), file.schema_arrow, use_dictionary=False, write_statistics=False) as out:
+        with (
+            opened_file(path) as file,  # closed before it is moved: Windows moves no open file
+            pyarrow.parquet.ParquetWriter(beside(path), file.schema_arrow, use_dictionary=False, write_statistics=False) as out,
+        ):
             for number, batch in enumerate(file.iter_batches(batch_size=1)):
                 if number >= len(good):
                     break

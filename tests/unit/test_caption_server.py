@@ -291,3 +291,10 @@ def test_who_chooses_the_address_cannot_have_the_key(taught, tmp_path, monkeypat
 def test_addresses_that_are_none_are_refused(url):
     with pytest.raises(ValueError, match="not that of a server"):
         Server(url)
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@localhost:8000/v1", "http://localhost:8000/v1?key=secret"])
+def test_an_address_that_is_none_is_told_without_what_may_be_secret(url):
+    with pytest.raises(ValueError, match="is not that of a server: write it as http") as told:
+        Server(url)
+    assert "secret" not in str(told.value)
