@@ -22,7 +22,8 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs as they are wired to a node: pictures (N, H, W, 3), a mask (N or 1, H, W) or none, and texts, a line each or one for all."""
+    """Pairs as they are wired to a node: pictures (N, H, W, 3), of which an alpha channel is left out, a mask (N or 1, H, W) or none, and
+    texts, a line each or one for all."""
 
     image: Tensor
     edited: Tensor
@@ -34,7 +35,7 @@ class Pairs:
     def records(self, kind: str) -> list[Record]:
         """Each pair, its pictures stored as a ``kind`` (png, jpg, webp). Raises ValueError for numbers that don't match."""
         count = max(len(self.image), len(self.edited))
-        image, edited = (_spread(batch, count, name) for batch, name in ((self.image, "image"), (self.edited, "edited")))
+        image, edited = (_spread(batch[..., :3], count, name) for batch, name in ((self.image, "image"), (self.edited, "edited")))
         if not self.instruction.strip():
             raise ValueError("There is no instruction: write what was done to the picture.")
         texts = [_lines(text, count, name) for name, text in self._texts()]

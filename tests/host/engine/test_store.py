@@ -52,6 +52,14 @@ def test_pairs_by_hand_are_stored_once(call, output, batch):
     assert sorted(others.group(number)[0].instruction for number in range(3)) == ["darker", "dim", "night falls"]
 
 
+def test_an_alpha_channel_is_left_out(call, output, batch):
+    clear = torch.cat([batch, batch[..., :1]], dim=-1)
+    for kind in ("png", "jpg"):
+        for image in (batch, clear):
+            report = call("IP2PSavePairs", image=image, edited=image / 2, **WORDS | {"format": kind})[1]
+        assert report.startswith("0 of 3 pairs are new")
+
+
 def test_one_picture_with_several_edits_and_a_mask(call, output, batch):
     mask = torch.zeros(1, 40, 48)
     mask[:, :20] = 1
