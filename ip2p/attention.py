@@ -55,7 +55,7 @@ def shared(x: Tensor, pairs: Tensor) -> Tensor:
 
     Of queries and keys, or of what they are computed from, this makes the second picture's map ``softmax(q k^T)`` the first one's.
     """
-    if not pairs.any():
+    if pairs.device.type == "cpu" and not pairs.any():  # elsewhere the question would wait for the device
         return x
     both = x.unflatten(0, (-1, 2))
     second = torch.where(pairs.to(x.device).view(-1, *[1] * (x.ndim - 1)), both[:, 0], both[:, 1])

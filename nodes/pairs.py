@@ -202,6 +202,12 @@ def _choosing() -> list[io.Input]:
     return [
         Data.Input("pairs", tooltip="From 'Make pairs'."),
         Thresholds.Input("thresholds", optional=True, tooltip="From 'Pair thresholds'. Without: those that go with the CLIP."),
+        MeasuresType.Input(
+            "measures",
+            optional=True,
+            tooltip="From 'Load measures': its CLIP scores pairs that have no scores yet, such as those of 'Save pairs'. Pairs of 'Make "
+            "pairs' have theirs.",
+        ),
         io.Int.Input("keep", default=4, min=1, max=100000, tooltip="How many pairs of a triplet to keep, at most; 4 are the paper's."),
         io.Int.Input(
             "near",
@@ -213,10 +219,11 @@ def _choosing() -> list[io.Input]:
     ]
 
 
-def _wish(pairs: str, thresholds: Any, keep: int, near: int) -> Any:
+def _wish(pairs: str, thresholds: Any, keep: int, near: int, measures: Any) -> Any:
     from ..ip2p.pairs.filter_run import Wish
+    from ..samplers.pairs import HostScorer
 
-    return Wish(pairs, thresholds, keep, near if near >= 0 else None)
+    return Wish(pairs, thresholds, keep, near if near >= 0 else None, scorer=HostScorer(measures) if measures else None)
 
 
 class IP2PFilterPairs(io.ComfyNode):
@@ -256,13 +263,15 @@ class IP2PFilterPairs(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    def execute(cls, pairs: str, keep: int, near: int, layout: str, replace: bool, name: str, thresholds: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, pairs: str, keep: int, near: int, layout: str, replace: bool, name: str, thresholds: Any = None, measures: Any = None
+    ) -> io.NodeOutput:
         from ..samplers.pairs import keep_best
 
         out = folder_of(DATA_SETS, name)
         if out == Path(pairs):
             raise ValueError("The data set can't have the name of the pairs that it is made from; give it another name.")
-        found = keep_best(_wish(pairs, thresholds, keep, near), out, layout, replace)
+        found = keep_best(_wish(pairs, thresholds, keep, near, measures), out, layout, replace)
         say(f"{found.kept} of {found.candidates} pairs kept", cls)
         return io.NodeOutput(str(out), str(found))
 
@@ -300,11 +309,21 @@ class IP2PBrowsePairs(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, pairs: str, keep: int, near: int, show: str, first: int, count: int, each: int, cell: int, thresholds: Any = None
+        cls,
+        pairs: str,
+        keep: int,
+        near: int,
+        show: str,
+        first: int,
+        count: int,
+        each: int,
+        cell: int,
+        thresholds: Any = None,
+        measures: Any = None,
     ) -> io.NodeOutput:
         from ..samplers.pairs import browsed
 
-        return io.NodeOutput(*browsed(_wish(pairs, thresholds, keep, near), show, first, count, each, cell))
+        return io.NodeOutput(*browsed(_wish(pairs, thresholds, keep, near, measures), show, first, count, each, cell))
 
 
 NODES = [IP2PThresholds, IP2PPairs, IP2PFilterPairs, IP2PBrowsePairs]

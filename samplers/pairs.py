@@ -143,6 +143,11 @@ class HostScorer:
         self.patchers = [*measures.patchers, *managed([module for one in ratings if one for module in one.modules().values()])]
 
     @property
+    def name(self) -> str:
+        """What its CLIP is, whatever it is called."""
+        return self.scorer.clip.identity
+
+    @property
     def own(self) -> Rules:
         """The thresholds that go with its CLIP."""
         return own(self.scorer.clip.model.config)

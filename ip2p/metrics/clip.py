@@ -118,7 +118,9 @@ class Clip:
 
 
 def config_of(name: str) -> dict[str, Any]:
-    """What the folder of a CLIP on this machine says of it; empty for a public name, and where it says nothing."""
+    """What the folder of a CLIP on this machine says of it; empty for a public name, for none, and where it says nothing."""
+    if not name:
+        return {}
     try:
         found = json.loads((Path(OWN.get(name, name)).expanduser() / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -47,7 +47,7 @@ def browse(
     strips: list[Strip] = []
     lines: list[str] = []
     seen = None if wish.near is None else Seen(wish.near)
-    for number, prompt in enumerate(islice(prompts_of(wish.spec), first, first + count), start=first):
+    for number, prompt in enumerate(islice(prompts_of(wish.spec, wish.score()), first, first + count), start=first):
         choice = choose(prompt, wish.rules, wish.keep, seen)
         shown = _order(prompt, choice, show)
         strips += _strip(prompt, choice, shown[:each], number)

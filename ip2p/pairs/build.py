@@ -31,7 +31,7 @@ class Plan:
     """
 
     out: Path
-    model: str = "embedded"
+    model: str = "painter"
     weights: str = "ema"
     lora: str = ""
     device: str = "auto"

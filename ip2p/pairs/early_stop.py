@@ -59,7 +59,7 @@ class EarlyStop:
         if thresholds.direction is not None:
             thresholds = replace(thresholds, direction=min(1.0, thresholds.direction + self.margin))
         for facts in found.values():
-            if not thresholds.failed(facts) and not seen.has(facts[HASHES]):
+            if HASHES in facts and not thresholds.failed(facts) and not seen.has(facts[HASHES]):  # dropped ones have no hashes
                 seen.add(facts[HASHES])
                 good += 1
         return good >= self.enough

@@ -178,7 +178,8 @@ def is_run(place: str | Path) -> bool:
 def prompts_of(spec: str, score: Callable[[Record], Mapping[str, Any]] | None = None) -> Iterator[Prompt]:
     """The candidates in a run's working folder, or in a data set of any layout, prompt by prompt.
 
-    Pairs of a data set that has no scores are scored by ``score``; without it they are left out as not scored. Raises DataError.
+    Pairs of a data set that has no scores are scored by ``score``; without it they are left out as not scored. What can't be read is passed
+    over and told in the log. Raises DataError for a place that holds no pairs.
     """
     return _of_run(Samples(Path(spec))) if is_run(spec) else _of_records(spec, score)
 
@@ -195,7 +196,8 @@ def _reader(samples: Samples, name: str, seeds: Sequence[int]) -> Callable[[int]
 
 
 def _of_records(spec: str, score: Callable[[Record], Mapping[str, Any]] | None) -> Iterator[Prompt]:
-    for name, group in groupby(records(spec), key=lambda record: record.prompt):
+    readable = records(spec, on_bad=lambda reason: log.warning("left out: %s", reason))
+    for name, group in groupby(readable, key=lambda record: record.prompt):
         pairs = list(group)
         facts = [dict(pair.facts) if DIRECTION in pair.facts or score is None else {**pair.facts, **score(pair)} for pair in pairs]
         told = [Record(**{**vars(pair), "facts": known}) for pair, known in zip(pairs, facts, strict=True)]

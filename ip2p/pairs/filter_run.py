@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..data.prompt_folder import METADATA
 from ..data.record import Record
@@ -18,27 +18,58 @@ from .filter import KEEP, Choice, Filtered, Prompt, filtered, is_run, prompts_of
 from .hashes import NEAR
 from .thresholds import PAPER, Rules, own
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Scores(Protocol):
+    """Scores of pairs (N, 2, H, W, 3) in [0, 1] with their captions and edited captions (see `score.Scorer`)."""
+
+    def __call__(self, pictures: "Tensor", captions: Sequence[tuple[str, str]]) -> list[dict[str, Any]]: ...
+
+
+class OwnScorer(Scores, Protocol):
+    """One that knows the name of its CLIP and the thresholds that go with it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def own(self) -> Rules: ...
+
 
 @dataclass(frozen=True)
 class Wish:
     """What to filter and how: a run's folder or a data set's spec, thresholds (None: those that go with the CLIP that scored), how many
-    pairs of a prompt, how many bits make a duplicate (None: none does), and the CLIP that scores pairs without scores ("": they are
-    left out)."""
+    pairs of a prompt, how many bits make a duplicate (None: none does), and what scores pairs without scores: a CLIP by name, or a
+    ``scorer`` that is there already (neither: they are left out)."""
 
     spec: str
     given: Rules | None = None
     keep: int = KEEP
     near: int | None = NEAR
     clip: str = ""
+    scorer: "OwnScorer | None" = None
 
     @property
     def rules(self) -> Rules:
         """The thresholds."""
+        if self.given is None and self.scorer and not is_run(self.spec):
+            return self.scorer.own
         return self.given or own_rules(self.spec, self.clip)
+
+    def score(self, device: str = "auto") -> Callable[[Record], Mapping[str, Any]] | None:
+        """What scores a stored pair of a data set, None for a run, whose pairs have scores, and where nothing is named to do it."""
+        if is_run(self.spec) or not (self.scorer or self.clip):
+            return None
+        from .score import Scorer
+
+        return _scored(self.scorer or Scorer.load(self.clip, device=device))
 
     def told(self) -> dict[str, Any]:
         """As JSON values; with how the run made its samples, and a digest of those that are there, as a run that has gone on is another."""
-        asked = {"thresholds": self.rules.told(), "keep": self.keep, "near": self.near, "clip": self.clip}
+        clip = self.clip or (self.scorer.name if self.scorer else "")
+        asked = {"thresholds": self.rules.told(), "keep": self.keep, "near": self.near, "clip": clip}
         run = {"run": made} if (made := run_settings(self.spec)) else {}
         return {MADE_BY: "ip2p filter", "from": Path(self.spec).name, "samples": _state(self.spec), **asked, **run}
 
@@ -78,7 +109,7 @@ def filter_into(
     if out is not None and replace:
         next(prompts_of(wish.spec), None)  # nothing is removed for data that can't be read
         remove_earlier(out, layout, told)
-    score = _scorer(wish.clip, device) if wish.clip and not is_run(wish.spec) else None
+    score = wish.score(device)
     with open_writer(out, layout, told) if out is not None else nullcontext() as writer:
         return filtered(prompts_of(wish.spec, score), rules, wish.keep, writer, wish.near, on_prompt)
 
@@ -93,19 +124,15 @@ def _state(spec: str) -> str:
     return digest.hexdigest()
 
 
-def _scorer(clip: str, device: str) -> Callable[[Record], Mapping[str, Any]]:
+def _scored(scorer: Scores) -> Callable[[Record], Mapping[str, Any]]:
     """Scores of a stored pair."""
     import io
 
     import torch
     from PIL import Image
 
-    from ..metrics.clip import Clip
     from ..pictures import BROKEN, from_pil
     from .generate import DROPPED
-    from .score import Scorer
-
-    scorer = Scorer(Clip.load(clip, device=device))
 
     def score(record: Record) -> Mapping[str, Any]:
         try:

@@ -56,7 +56,7 @@ def pairs(parser: argparse.ArgumentParser) -> None:
 
 def _models(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("models").add_argument
-    add("--model", default="embedded", metavar="PATH", help="a text-to-image checkpoint or diffusers folder, or `painter`, the pack's own")
+    add("--model", default="painter", metavar="PATH", help="a text-to-image checkpoint or diffusers folder (default: painter, the pack's)")
     add("--weights", default="ema", choices=("ema", "raw"), help="which to take where a file has both (default ema, as the authors)")
     add("--lora", default="", metavar="FILE", help="a LoRA or delta for the model")
     add("--clip", default=CLIP, metavar="NAME", help=f"the CLIP that scores: a name, a folder, or `world`, the pack's own (default {CLIP})")
@@ -166,7 +166,7 @@ def plan_of(options: argparse.Namespace) -> "Plan":
     steps = draws.PRESETS[options.preset] if options.steps is None else options.steps
     ranges: dict[str, Any] = {"p": tuple(options.p), "guidance": tuple(options.guidance)}
     settings = draws.Settings(options.samples, steps, options.size, options.sampler, batch=options.batch, **ranges)
-    edit = PromptToPrompt(options.mode, options.cross, weights=numbers(options.weigh), blend=phrases(options.blend))
+    edit = PromptToPrompt(options.mode, options.cross, (), numbers(options.weigh), phrases(options.blend), lenient=True)
     names = ("out", "model", "weights", "lora", "device", "clip", "aesthetic", "nsfw", "threads")
     plan = Plan(**{name: getattr(options, name) for name in names})
     return replace(plan, settings=settings, early=early_of(options), edit=edit, kind=options.format)

@@ -30,7 +30,8 @@ class PromptToPrompt:
     ``cross_share``: the share of the steps, 0 to 1, in which cross-attention is edited; ``word_shares``: the same for words of the edited
     caption. ``weights``: factors of the maps of its words. ``blend``: words of either caption outside whose places the pictures are
     the same, or (`CHANGED`,); none: they may differ everywhere. A place belongs to a word from ``threshold`` of its map's maximum on;
-    the pictures are blended after the share ``blend_from`` of the steps. Raises ValueError with one sentence.
+    the pictures are blended after the share ``blend_from`` of the steps. ``lenient``: words that a pair's captions don't have are passed
+    over, for runs over many captions; otherwise they are a mistake. Raises ValueError with one sentence.
     """
 
     mode: str = "self"
@@ -40,6 +41,7 @@ class PromptToPrompt:
     blend: tuple[str, ...] = ()
     threshold: float = 0.3
     blend_from: float = 0.2
+    lenient: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -71,14 +73,30 @@ class PromptToPrompt:
         weights, shares = torch.ones(second.length), torch.full((second.length,), self.cross_share)
         for values, numbers in ((weights, self.weights), (shares, self.word_shares)):
             for word, value in numbers:
-                values[_found(word, second)] = value
-        marks = _marks(self.blend, first, second)
+                values[self._found(word, second)] = value
+        marks = self._marks(first, second)
         copies = length // first.length, length // second.length
         rows = matrix.repeat(copies[0], 1)
         matrix = torch.cat([rows, torch.zeros(length, length - second.length)], dim=1)
         taken, weights, shares = (each.repeat(copies[1])[None] for each in (taken, weights, shares))
         both = torch.stack([mark.repeat(n) for mark, n in zip(marks, copies, strict=True)])
         return CrossEdit(matrix[None], taken, weights, shares, both[None])
+
+    def _found(self, word: str, words: Words) -> list[int]:
+        places = find(word, words)
+        if not places and not self.lenient:
+            raise ValueError(f"The word {word!r} is not in the edited caption; write it as it stands there.")
+        return places
+
+    def _marks(self, first: Words, second: Words) -> tuple[Tensor, Tensor]:
+        marks = torch.zeros(first.length, dtype=torch.bool), torch.zeros(second.length, dtype=torch.bool)
+        for phrase in self.blend:
+            places = changed(first, second) if phrase == CHANGED else (find(phrase, first), find(phrase, second))
+            if phrase != CHANGED and not any(places) and not self.lenient:
+                raise ValueError(f"The word {phrase!r} is in neither caption; write it as it stands there, or '{CHANGED}'.")
+            for mark, where in zip(marks, places, strict=True):
+                mark[where] = True
+        return marks
 
 
 def stacked(edits: Sequence[CrossEdit]) -> CrossEdit:
@@ -103,24 +121,6 @@ def numbers(written: str) -> Numbers:
 def phrases(written: str) -> tuple[str, ...]:
     """Words or phrases from a text that has commas between them."""
     return tuple(part.strip() for part in written.replace("\n", ",").split(",") if part.strip())
-
-
-def _found(word: str, *texts: Words) -> list[int]:
-    places = [place for words in texts for place in find(word, words)]
-    if not places:
-        raise ValueError(f"The word {word!r} is not in the edited caption; write it as it stands there.")
-    return places
-
-
-def _marks(blend: Sequence[str], first: Words, second: Words) -> tuple[Tensor, Tensor]:
-    marks = torch.zeros(first.length, dtype=torch.bool), torch.zeros(second.length, dtype=torch.bool)
-    for phrase in blend:
-        places = changed(first, second) if phrase == CHANGED else (find(phrase, first), find(phrase, second))
-        if phrase != CHANGED and not any(places):
-            raise ValueError(f"The word {phrase!r} is in neither caption; write it as it stands there, or '{CHANGED}'.")
-        for mark, where in zip(marks, places, strict=True):
-            mark[where] = True
-    return marks
 
 
 @dataclass
@@ -181,6 +181,7 @@ class Call:
         everywhere = not control.settings.edits_words  # the original leaves the empty text's half alone, InstructPix2Pix does not
         self._edits: dict[tuple[int, torch.device], CrossEdit] = {}
         self.pairs = torch.cat([lasting & (told or everywhere) for told in conditional])
+        self._there: dict[torch.device, Tensor] = {}
 
     @property
     def reads_words(self) -> bool:

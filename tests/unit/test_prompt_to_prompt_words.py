@@ -161,6 +161,17 @@ def test_words_that_are_not_there_are_named():
         PromptToPrompt(blend=("cat", "bird")).edit(pair)
 
 
+def test_runs_over_many_captions_pass_over_words_that_some_do_not_have():
+    """The pair that has them is edited as alone, the other as if they had not been named."""
+    pairs = [(words_of("a cat"), words_of("a dog in snow")), (words_of("a cat"), words_of("a bird"))]
+    told = {"weights": (("snow", 2.0),), "word_shares": (("snow", 0.3),), "blend": ("snow",)}
+    both = PromptToPrompt("refine", lenient=True, **told).edit(pairs)
+    for each, alone in zip(both, PromptToPrompt("refine", **told).edit(pairs[:1]), strict=True):
+        assert torch.equal(each[:1], alone)
+    for each, alone in zip(both, PromptToPrompt("refine").edit(pairs[1:]), strict=True):
+        assert torch.equal(each[1:], alone)
+
+
 def test_written_words_and_numbers():
     assert numbers(" snow: 2, red car:0.5 \n dog : -1 ,") == (("snow", 2.0), ("red car", 0.5), ("dog", -1.0))
     assert numbers("") == ()

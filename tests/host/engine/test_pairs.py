@@ -146,6 +146,21 @@ def test_the_filter_writes_what_training_takes(make, call, few, output):
     assert sheet.std() > 0
 
 
+def test_pairs_without_scores_are_scored_where_a_clip_is_wired(call, measures, output):
+    """As pairs made by hand have none: without measures they are left out, with them they are judged and shown with their scores."""
+    pictures = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    told = {"caption": "a red ball", "edited_caption": "a blue ball", "instruction": "make it blue"}
+    place = call("IP2PSavePairs", image=pictures, edited=pictures.flip(-1), name="by hand", format="png", **told)[0]
+    (anything,) = call("IP2PThresholds", image=-1.0, caption=-1.0, edited_caption=-1.0, direction=-1.0)
+    asked = {"pairs": place, "thresholds": anything, "keep": 4, "near": -1}
+    _, left = call("IP2PFilterPairs", **asked, layout="plain", replace=True, name="without")
+    assert "0 of 2 pairs kept" in left
+    _, kept = call("IP2PFilterPairs", **asked, layout="plain", replace=True, name="with", measures=measures)
+    assert "2 of 2 pairs kept" in kept
+    _, lines = call("IP2PBrowsePairs", **asked, show="kept", first=0, count=2, each=4, cell=64, measures=measures)
+    assert "direction" in lines
+
+
 def test_other_thresholds_replace_the_data_set_and_nothing_else(make, call, few, output):
     place, _ = make(**few)
     (anything,) = call("IP2PThresholds", image=-1.0, caption=-1.0, edited_caption=-1.0, direction=-1.0)
