@@ -100,7 +100,7 @@ def test_a_plain_replacement_by_others_changes_nothing(pairing, ksampled, text_t
             for number in range(6):
                 for set_one in (replaced.set_model_attn1_replace, replaced.set_model_attn2_replace):
                     set_one(lambda q, k, v, options: optimized_attention(q, k, v, options["n_heads"]), name, number)
-        torch.testing.assert_close(ksampled(replaced, positive, latent), ksampled(model, positive, latent), atol=1e-5, rtol=0)
+        torch.testing.assert_close(ksampled(replaced, positive, latent), ksampled(model, positive, latent), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["self", "replace"])

@@ -80,7 +80,7 @@ def test_halves_that_the_host_computes_one_by_one(pairing, ksampled, monkeypatch
     apart = ksampled(model, positive, latent)
     handle.remove()
     assert calls == [4] * 2 * STEPS
-    torch.testing.assert_close(apart, together, atol=1e-5, rtol=0)
+    torch.testing.assert_close(apart, together, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["self", "replace"])
@@ -94,7 +94,7 @@ def test_other_guiders_with_another_order_of_conditionings(call, pairing, ksampl
     (choice,) = call("KSamplerSelect", sampler_name="euler")
     (sigmas,) = call("BasicScheduler", model=model, scheduler="normal", steps=STEPS, denoise=1.0)
     out, _ = call("SamplerCustomAdvanced", noise=noise, guider=guider, sampler=choice, sigmas=sigmas, latent_image=latent)
-    torch.testing.assert_close(out["samples"], ksampled(model, positive, latent), atol=1e-4, rtol=0)
+    torch.testing.assert_close(out["samples"], ksampled(model, positive, latent), atol=1e-4, rtol=1e-5)
 
 
 def test_a_scale_of_one_has_only_the_captions_half(pairing, ksampled, text_to_image):
