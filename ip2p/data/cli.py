@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 LAYOUTS = ("authors", "webdataset", "parquet", "plain")
 
@@ -13,6 +14,23 @@ LAYOUTS = ("authors", "webdataset", "parquet", "plain")
 def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     """The options of a command."""
     (_convert_arguments if name == "convert" else _lint_arguments)(parser)
+
+
+def _telling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="add the result to this file, as a line of JSON")
+
+
+def _tell(options: argparse.Namespace, told: dict[str, Any], said: str) -> None:
+    """The result on the screen, and in the log where one is named. Raises ValueError where that can't be written."""
+    line = json.dumps(told)
+    _say(line if options.json else said)
+    if options.log:
+        try:
+            with options.log.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise ValueError(f"The log {options.log} can't be written ({error.strerror or error}): choose another place.") from error
 
 
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +50,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=int, default=0, metavar="PX", help="short side of made pictures (default 0: 256)")
     add("--picture", choices=("png", "jpg", "webp"), default="png", help="how made pictures are stored (default png)")
     add("--replace", action="store_true", help="write DST anew where this command wrote other data into it before")
-    add("--json", action="store_true", help="the result as JSON")
+    _telling(parser)
     parser.set_defaults(run=run_convert)
 
 
@@ -47,11 +65,8 @@ def run_convert(options: argparse.Namespace) -> int:
     limits, made = Limits(options.shard_pairs, options.shard_mb * 1_000_000), Made(options.each, options.size, options.picture)
     with progress("pair", expected(options.source, made, options.count) or None) as show:
         found = convert(options.source, options.out, options.layout, limits, made, options.count, options.replace, show)
-    if options.json:
-        counts = {"pairs": found.counts.pairs, "prompts": found.counts.prompts, "rejected": dict(found.counts.rejected)}
-        _say(json.dumps({"folder": str(found.folder), "layout": found.layout, **counts}))
-    else:
-        _say(str(found))
+    counts = {"pairs": found.counts.pairs, "prompts": found.counts.prompts, "rejected": dict(found.counts.rejected)}
+    _tell(options, {"folder": str(found.folder), "layout": found.layout, **counts}, str(found))
     return 0
 
 
@@ -62,7 +77,7 @@ def _lint_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, default=500, metavar="N", help="prompts whose pictures are opened, from anywhere (default 500; 0: all)")
     add("--crop", type=int, default=0, metavar="PX", help="the side that pictures should reach (default 0: any)")
     add("--no-hashes", action="store_true", help="don't read every file to compare it with SHA256SUMS")
-    add("--json", action="store_true", help="the result as JSON")
+    _telling(parser)
     parser.set_defaults(run=run_lint)
 
 
@@ -72,7 +87,7 @@ def run_lint(options: argparse.Namespace) -> int:
 
     with progress("file") as show:
         found = lint(options.source, options.repair, not options.no_hashes, options.limit, options.crop, show)
-    _say(json.dumps(found.told()) if options.json else str(found))
+    _tell(options, found.told(), str(found))
     return 0 if found.clean else 1
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..data.manifest import MANIFEST
 from ..data.prompt_folder import METADATA
 from ..data.record import Record
 from ..data.replacing import MADE_BY, check_apart, remove_earlier, state_of
@@ -84,13 +85,22 @@ def run_settings(spec: str) -> dict[str, Any]:
 
 
 def own_rules(spec: str, clip: str = "") -> Rules:
-    """The thresholds that go with the CLIP that scored a run, or that will score a data set."""
-    if not is_run(spec):
+    """The thresholds that go with the CLIP that scored a run, or will score a data set, or those that a filtered one was made with."""
+    if clip and not is_run(spec):
         return own(config_of(clip))
     try:
-        return Rules.of_told(run_settings(spec)["thresholds"])
+        return Rules.of_told((run_settings(spec) if is_run(spec) else filter_settings(spec))["thresholds"])
     except (ValueError, KeyError, TypeError):
         return PAPER
+
+
+def filter_settings(spec: str) -> dict[str, Any]:
+    """What a data set was filtered with, by its manifest; {} for another place, and where it can't be read."""
+    try:
+        found = json.loads((Path(spec) / MANIFEST).read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def filter_into(

@@ -207,6 +207,16 @@ def test_a_data_set_that_has_grown_is_filtered_anew(tmp_path):
         assert len(list(records(str(tmp_path / "out")))) == count
 
 
+def test_a_data_set_is_filtered_again_by_the_thresholds_that_it_was_made_with(tmp_path):
+    source = write(tmp_path / "set", [made_record("one", "1", facts=facts(clip_sim_image=0.5))])
+    mild = Rules(Thresholds(0.4, 0.2, 0.2, 0.2))
+    assert filter_into(Wish(str(source), mild), tmp_path / "first").kept == 1
+    assert Wish(str(tmp_path / "first")).rules == mild
+    assert filter_into(Wish(str(tmp_path / "first")), tmp_path / "second").kept == 1
+    assert Wish(str(source)).rules == PAPER
+    assert filter_into(Wish(str(source)), tmp_path / "third").kept == 0
+
+
 def scene(seed):
     """A smooth random picture (64, 64, 3)."""
     coarse = torch.rand(1, 3, 5, 5, generator=torch.Generator().manual_seed(seed))

@@ -272,7 +272,9 @@ def test_commands(tmp_path, capsys):
     assert cli.main([*arguments, "--each", "2", "--size", "64"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["pairs"], told["prompts"], told["layout"]) == (6, 3, "authors")
-    assert cli.main(["lint", str(tmp_path / "out")]) == 0
+    assert cli.main(["lint", str(tmp_path / "out"), "--log", str(tmp_path / "log")]) == 0
+    assert cli.main([*arguments, "--each", "2", "--size", "64", "--log", str(tmp_path / "log")]) == 0
+    assert json.loads((tmp_path / "log").read_text().splitlines()[1]) == told
     next((tmp_path / "out").glob("*/*_1.png")).unlink()
     capsys.readouterr()
     assert cli.main(["lint", str(tmp_path / "out"), "--json"]) == 1
