@@ -1,7 +1,5 @@
 """The captioned stage: scenes of the world, encoded once, from which captions are worded anew each time they are met."""
 
-import logging
-import os
 from collections import Counter
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -11,16 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.example import DataError
 from ..training.cpu import quicken
 from ..worlds import language, wordings
 from ..worlds.chance import random_edit, random_scene
 from ..worlds.drawing import draw
 from ..worlds.scene import Scene, Thing
+from . import files
 from .autoencoder import Encoder
 from .config import Captioned
-
-log = logging.getLogger(__name__)
 
 THINGS = (0.45, 0.3, 0.17, 0.08)
 """How often a scene has one thing, two, three or four: most captions that people write name few."""
@@ -38,17 +34,10 @@ class Drawn:
     scenes: list[Scene]
 
 
-def write(encoder: Encoder, config: Captioned, folder: Path, numbers: range | None = None) -> None:
-    """Draw and encode all scenes, a file at a time; files that are there are kept. A file's content depends on its number alone."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(encoder: Encoder, config: Captioned, folder: Path) -> None:
+    """Draw and encode all scenes, a file at a time; files that are there are kept."""
     quicken(encoder.eval())
-    for number in numbers or range(config.files):
-        path = folder / f"{number:05d}.pt"
-        if not path.is_file():
-            partial = path.with_suffix(".partial")
-            torch.save(_file(encoder, config, np.random.default_rng([config.seed, number])), partial)
-            os.replace(partial, path)  # noqa: PTH105
-            log.info("captioned: file %d of %d", number + 1, config.files)
+    files.write(folder, config.files, lambda number: _file(encoder, config, np.random.default_rng([config.seed, number])))
 
 
 @torch.no_grad()
@@ -80,10 +69,7 @@ def _scene(stored: dict[str, Any]) -> Scene:
 
 def read(folder: Path) -> Drawn:
     """All files of a folder, in order. Raises DataError."""
-    files = sorted(folder.glob("*.pt"))
-    if not files:
-        raise DataError(f"There are no captioned scenes in {folder}; run the stage 'captioned' first.")
-    parts = [torch.load(path, weights_only=True) for path in files]
+    parts = files.read(folder)
     return Drawn(torch.cat([part["latent"] for part in parts]), [_scene(one) for part in parts for one in part["scenes"]])
 
 

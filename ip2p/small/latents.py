@@ -1,7 +1,5 @@
 """The latents stage: photos and their edits, encoded once and kept on disk, so that the denoiser's steps cost nothing but themselves."""
 
-import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.photo_files import DataError, Photo, crop
+from ..data.photo_files import Photo, crop
 from ..training.cpu import quicken
 from ..worlds.photo_operators import KINDS, apply_all
+from . import files
 from .autoencoder import Encoder
 from .config import Latents
 from .wishes import random_kinds
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,17 +33,13 @@ class Pairs:
 
 def write(photos: Sequence[Photo], encoder: Encoder, config: Latents, folder: Path) -> None:
     """Encode all photos, a file at a time; files that are already there are kept. A file's content depends on its number alone."""
-    folder.mkdir(parents=True, exist_ok=True)
     parts = -(-len(photos) // config.photos)
-    for number in range(parts * config.passes):
-        path = folder / f"{number:05d}.pt"
-        if not path.is_file():
-            start = number % parts * config.photos
-            pairs = _encode(photos[start : start + config.photos], encoder, config, number)
-            partial = path.with_suffix(".partial")
-            torch.save(pairs, partial)
-            os.replace(partial, path)  # noqa: PTH105
-            log.info("latents: file %d of %d", number + 1, parts * config.passes)
+
+    def encoded(number: int) -> dict[str, Tensor]:
+        start = number % parts * config.photos
+        return _encode(photos[start : start + config.photos], encoder, config, number)
+
+    files.write(folder, parts * config.passes, encoded)
 
 
 def _encode(photos: Sequence[Photo], encoder: Encoder, config: Latents, number: int) -> dict[str, Tensor]:
@@ -84,9 +77,6 @@ def _kinds(count: int, chance: np.random.Generator) -> list[tuple[str, ...]]:
 
 def read(folder: Path) -> Pairs:
     """All files of a folder, in order. Raises DataError."""
-    files = sorted(folder.glob("*.pt"))
-    if not files:
-        raise DataError(f"There are no latents in {folder}; run the stage 'latents' first.")
-    parts = [torch.load(path, weights_only=True) for path in files]
+    parts = files.read(folder)
     joined = {name: torch.cat([part[name] for part in parts]) for name in ("source", "edited", "kinds")}
     return Pairs(**joined, deviation=float(torch.stack([part["deviation"] for part in parts]).mean()))

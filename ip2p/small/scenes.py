@@ -1,7 +1,5 @@
 """The scenes stage: scenes of the world and edits of single things in them, encoded once, with instructions to choose from."""
 
-import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.example import DataError
 from ..training.cpu import quicken
 from ..worlds import language
 from ..worlds.chance import random_edit, random_scene
 from ..worlds.drawing import draw
 from ..worlds.edits import Edit
 from ..worlds.scene import Scene
+from . import files
 from .autoencoder import Encoder
 from .config import Scenes
-
-log = logging.getLogger(__name__)
 
 SHARES = {"replace": 0.3, "recolour": 0.17, "material": 0.16, "add": 0.22, "remove": 0.15}
 """How often each kind of edit is drawn."""
@@ -42,17 +38,10 @@ class Edited:
     instructions: list[list[list[str]]]
 
 
-def write(encoder: Encoder, config: Scenes, folder: Path, numbers: range | None = None) -> None:
-    """Draw and encode all scenes, a file at a time; files that are there are kept. A file's content depends on its number alone."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(encoder: Encoder, config: Scenes, folder: Path) -> None:
+    """Draw and encode all scenes, a file at a time; files that are there are kept."""
     quicken(encoder.eval())
-    for number in numbers or range(config.files):
-        path = folder / f"{number:05d}.pt"
-        if not path.is_file():
-            partial = path.with_suffix(".partial")
-            torch.save(_file(encoder, config, np.random.default_rng([config.seed, number])), partial)
-            os.replace(partial, path)  # noqa: PTH105
-            log.info("scenes: file %d of %d", number + 1, config.files)
+    files.write(folder, config.files, lambda number: _file(encoder, config, np.random.default_rng([config.seed, number])))
 
 
 def _file(encoder: Encoder, config: Scenes, rng: np.random.Generator) -> dict[str, Any]:
@@ -97,10 +86,7 @@ def _instructions(scene: Scene, edit: Edit, rng: np.random.Generator) -> list[st
 
 def read(folder: Path) -> Edited:
     """All files of a folder, in order. Raises DataError."""
-    files = sorted(folder.glob("*.pt"))
-    if not files:
-        raise DataError(f"There are no scenes in {folder}; run the stage 'scenes' first.")
-    parts = [torch.load(path, weights_only=True) for path in files]
+    parts = files.read(folder)
     source, edited, changed = (torch.cat([part[name] for part in parts]) for name in ("source", "edited", "changed"))
     kinds, instructions = ([row for part in parts for row in part[name]] for name in ("kinds", "instructions"))
     return Edited(source, edited, changed, kinds, instructions)
