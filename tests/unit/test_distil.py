@@ -160,6 +160,7 @@ def test_a_run_on_the_training_ring_validates_in_one_pass_and_writes_the_adapter
     assert expected.any()
 
 
+@pytest.mark.whole
 def test_training_goes_on_from_an_adapter(tmp_path):
     made = adapted(train=True)
     (file,) = distil.write(made, [parameter.detach() for _, parameter in made.parameters], CONFIG, tmp_path)

@@ -58,6 +58,7 @@ def test_the_prompts_of_a_subject_and_of_its_class():
         dreambooth.prompts("", "dog")
 
 
+@pytest.mark.whole
 def test_class_pictures_are_made_once_and_only_missing_ones_again(subject, tmp_path):
     chosen = config(subject, {"dreambooth": {"class_folder": str(tmp_path / "class")}})
     run.train(chosen, tmp_path / "one", base_of(), device="cpu")
@@ -76,6 +77,7 @@ def test_class_pictures_are_made_once_and_only_missing_ones_again(subject, tmp_p
         run.train(replace(chosen, dreambooth=replace(chosen.dreambooth, class_prompt="a cat")), tmp_path / "three", base_of(), device="cpu")
 
 
+@pytest.mark.whole
 def test_making_class_pictures_can_be_stopped_and_goes_on(subject, tmp_path):
     asked = []
 
@@ -174,6 +176,7 @@ def test_the_text_encoder_may_learn_too(subject, tmp_path):
         dreambooth.prepare(base, config(subject, {"dreambooth": {"text_encoder": True}}, lora=True), CPU, torch.float32)
 
 
+@pytest.mark.whole
 def test_the_command(subject, tmp_path, capsys):
     base = base_of()
     checkpoint.write(tmp_path / "base.safetensors", base.state, base.settings)

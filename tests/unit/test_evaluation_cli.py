@@ -138,6 +138,7 @@ def test_measure_prints_every_column(run):
     assert run("measure", "data/0.png", "data/9.png")[0] == 2
 
 
+@pytest.mark.whole
 def test_probes_report_and_keep_their_tables(run, folder):
     layouts.save(folder / "people" / "a.png", layouts.pixels(0))
     code, out, err = run("probe", "limits", "--images", "people", *FAST, "--out", "limits", "--pictures")

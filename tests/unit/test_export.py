@@ -89,6 +89,7 @@ def test_half_precision_and_the_mark_of_v_prediction(tmp_path):
     assert checkpoint.prediction(checkpoint.read(path).state) == "v_prediction"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("mark", [{}, {"v_pred": torch.zeros(0)}], ids=["epsilon", "v_prediction"])
 def test_the_folder_is_a_pipeline_of_diffusers(mark, tmp_path):
     from diffusers import StableDiffusionInstructPix2PixPipeline

@@ -125,6 +125,7 @@ def test_an_early_stop_drops_midway_and_counts_its_passes(tmp_path):
     assert "clip_sim_dir" not in line
 
 
+@pytest.mark.whole
 def test_a_prompt_ends_with_enough_good_pairs_and_so_does_a_resumed_one(tmp_path):
     from ip2p.pairs.thresholds import Rules, Thresholds
 

@@ -61,6 +61,7 @@ def test_scores_are_the_papers_cosines(clip):
         }
 
 
+@pytest.mark.whole
 def test_directional_scores_rank_right_edits_above_wrong_ones(clip):
     """And so do the thresholds that go with this CLIP: of right edits most pass, of wrong, reversed and missing ones hardly any."""
     found = tasks()

@@ -152,6 +152,7 @@ def test_cross_attention_layers_follow_the_original(plain, mode):
                 torch.testing.assert_close(out, explicit(layer, x, context, maps_of), atol=2e-6, rtol=1e-5)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("layout", ["plain", "wide"])
 def test_the_first_picture_is_the_unpatched_models_to_the_bit(request, monkeypatch, layout):
     model = request.getfixturevalue(layout)
@@ -175,6 +176,7 @@ def test_sharing_makes_the_second_picture_another_one(plain):
         assert (one - other).abs().amax((1, 2, 3)).min() > 1e-4
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral"])
 def test_a_batch_is_its_samples_painted_alone(plain, sampler):
     for edit in (PromptToPrompt(), PromptToPrompt("replace", blend=("changed",), blend_from=0.0)):

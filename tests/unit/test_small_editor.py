@@ -58,6 +58,7 @@ def test_photo_wishes_are_of_one_kind_or_of_a_pair() -> None:
     assert all(sum(wish.asked()) == len(wish.kinds) and wish.labels() == [0] * len(READ) for wish in wishes)
 
 
+@pytest.mark.whole
 def test_a_small_reader_learns_to_read() -> None:
     """After a few hundred steps it tells photos' edits from the world's, and what is done to a thing."""
     torch.manual_seed(0)

@@ -82,6 +82,7 @@ def test_it_is_saved_as_any_clip_is(tmp_path):
     torch.testing.assert_close(loaded.texts([text]), expected.text_embeds, atol=1e-4, rtol=0)
 
 
+@pytest.mark.whole
 def test_the_shipped_one_tells_right_captions_and_edits_from_wrong_ones():
     model = CLIPModel.from_pretrained(SHIPPED).float().eval()
     found = world_clip.retrieval(model, seed=2, count=50, size=model.config.vision_config.image_size)

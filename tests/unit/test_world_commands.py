@@ -32,6 +32,7 @@ def test_the_folder_is_a_data_set_of_the_same_edits(world):
     assert Image.open(world / "sheet.png").width > 200
 
 
+@pytest.mark.whole
 def test_the_judge_tells_right_from_wrong_files(world, tmp_path, capsys):
     lines = [json.loads(line) for line in (world / "metadata.jsonl").read_text().splitlines()]
     results = tmp_path / "results"
