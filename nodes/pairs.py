@@ -273,7 +273,7 @@ class IP2PFilterPairs(io.ComfyNode):
             raise ValueError("The data set can't have the name of the pairs that it is made from; give it another name.")
         found = keep_best(_wish(pairs, thresholds, keep, near, measures), out, layout, replace)
         say(f"{found.kept} of {found.candidates} pairs kept", cls)
-        return io.NodeOutput(str(out), str(found))
+        return io.NodeOutput(str(out), str(found).replace("\n  ", "  \n"))  # line breaks of Markdown, as the page shows it
 
 
 class IP2PBrowsePairs(io.ComfyNode):
