@@ -6,7 +6,6 @@ Its text transformer starts from the editor's and is trained with the UNet; the 
 from pathlib import Path
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
@@ -22,6 +21,7 @@ from ..training.objective import Batch, Draws
 from .captioned import Drawn, caption
 from .config import Painter
 from .text import tokens_of
+from .unet import shaped
 
 TOKENS = "embeddings.token_embedding.weight"
 EMPTY = 0.1
@@ -37,17 +37,7 @@ class Network(nn.Module):
         assert isinstance(encoder, CLIPTextModel)
         self.text = encoder.requires_grad_(True)
         self.text.get_input_embeddings().requires_grad_(False)
-        attentive = [level in config.attention for level in range(len(config.widths))]
-        unet = UNet2DConditionModel(
-            in_channels=4,
-            out_channels=4,
-            down_block_types=tuple("CrossAttnDownBlock2D" if has else "DownBlock2D" for has in attentive),
-            up_block_types=tuple("CrossAttnUpBlock2D" if has else "UpBlock2D" for has in reversed(attentive)),
-            block_out_channels=config.widths,
-            layers_per_block=config.blocks,
-            attention_head_dim=config.heads,  # this argument is the number of heads
-            cross_attention_dim=encoder.config.hidden_size,
-        )
+        unet = shaped(config, 4, encoder.config.hidden_size)
         self.unet = quicken(unet.to(memory_format=torch.channels_last))
 
 

@@ -15,7 +15,7 @@ from ..training.chance import Randomness
 from ..training.cpu import quicken
 from ..training.objective import Batch, Draws
 from ..worlds.photo_operators import KINDS
-from .config import Unet
+from .config import Painter, Unet
 from .latents import Pairs
 from .scenes import Edited
 from .start import fill
@@ -28,9 +28,17 @@ def build(config: Unet, context: int) -> UNet2DConditionModel:
 
     Raises CheckpointError for a start that is no editor's file or of another shape.
     """
+    unet = shaped(config, 8, context)
+    if config.start:
+        fill(unet, unet_to_diffusers(checkpoint.read(config.start).part(UNET)), config.start)
+    return quicken(unet.to(memory_format=torch.channels_last))
+
+
+def shaped(config: Unet | Painter, channels: int, context: int) -> UNet2DConditionModel:
+    """A UNet of a config's shape with random weights, for latents of so many ``channels``; ``context`` is the text's width."""
     attentive = [level in config.attention for level in range(len(config.widths))]
-    unet = UNet2DConditionModel(
-        in_channels=8,
+    return UNet2DConditionModel(
+        in_channels=channels,
         out_channels=4,
         down_block_types=tuple("CrossAttnDownBlock2D" if has else "DownBlock2D" for has in attentive),
         up_block_types=tuple("CrossAttnUpBlock2D" if has else "UpBlock2D" for has in reversed(attentive)),
@@ -39,9 +47,6 @@ def build(config: Unet, context: int) -> UNet2DConditionModel:
         attention_head_dim=config.heads,  # this argument is the number of heads
         cross_attention_dim=context,
     )
-    if config.start:
-        fill(unet, unet_to_diffusers(checkpoint.read(config.start).part(UNET)), config.start)
-    return quicken(unet.to(memory_format=torch.channels_last))
 
 
 @dataclass(frozen=True)
