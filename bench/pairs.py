@@ -22,11 +22,12 @@ sys.path.insert(0, str(ROOT))
 
 from ip2p.captions.triplet import Triplet  # noqa: E402
 from ip2p.pairs.build import Plan, build, opened  # noqa: E402
-from ip2p.pairs.draws import PRESETS, Settings  # noqa: E402
+from ip2p.pairs.draws import Settings  # noqa: E402
 from ip2p.pairs.early_stop import EarlyStop  # noqa: E402
 from ip2p.pairs.filter import Filtered, filtered, prompts_of  # noqa: E402
 from ip2p.pairs.generate import Generate  # noqa: E402
 from ip2p.pairs.loop import Watch, name_of, run  # noqa: E402
+from ip2p.pairs.presets import PRESETS  # noqa: E402
 from ip2p.pairs.thresholds import Rules, own  # noqa: E402
 from ip2p.small.captioned import some_scene  # noqa: E402
 from ip2p.worlds import language  # noqa: E402

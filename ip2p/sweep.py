@@ -119,6 +119,11 @@ def merged(cells: Sequence[tuple[int, ...]], parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts))[order.argsort().to(parts[0].device)]
 
 
+def _together(editor: "Editor", how: fit.Fit, rows: int) -> int:
+    """How many cells run in one batch."""
+    return 1 if one_pass.is_adapted(editor.unet) else rows or max(1, BATCH_PIXELS // (how.target_width * how.target_height))
+
+
 @torch.no_grad()
 def sweep(
     editor: "Editor",
@@ -149,8 +154,7 @@ def sweep(
     original = fit.rgb(image.float())
     how = fit.plan(original.shape[2], original.shape[1], size or editor.size)
     told = editor.told(instruction, negative, editor.encode(fit.apply(original, how)))
-    most = 1 if one_pass.is_adapted(editor.unet) else rows or max(1, BATCH_PIXELS // (how.target_width * how.target_height))
-    groups, pictures = list(scales.batches(most)), list[Tensor]()
+    groups, pictures = list(scales.batches(_together(editor, how, rows))), list[Tensor]()
     out = Sweep(scales, original)
     for cells in groups:
         engine = Engine([Cells(tuple(scales.pairs[cell] for cell in cells)), *parts])

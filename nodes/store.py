@@ -2,18 +2,18 @@
 
 from typing import Any
 
+from ..ip2p.data.layouts import LAYOUTS
 from ._api import io, say, schema
 from ._places import DATA_SETS, folder_of, spec_of
 from .training import Data
 
-LAYOUTS = ["authors", "webdataset", "parquet", "plain"]
 FORMATS = ["png", "jpg", "webp"]
 
 
 def _layout() -> io.Combo.Input:
     return io.Combo.Input(
         "layout",
-        options=LAYOUTS,
+        options=list(LAYOUTS),
         default="authors",
         tooltip="authors: a folder for each prompt. webdataset: tar files. parquet: as on the hub. plain: files and a list.",
     )

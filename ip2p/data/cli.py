@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-LAYOUTS = ("authors", "webdataset", "parquet", "plain")
+from .layouts import LAYOUTS
 
 
 def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DST", help="a new folder; one that was stopped is gone on with")
     add(
         "--layout",
-        choices=LAYOUTS,
+        choices=tuple(LAYOUTS),
         required=True,
         help="authors: a folder for each prompt; webdataset: tar files; parquet: tables with the pictures in them; plain: metadata.jsonl",
     )

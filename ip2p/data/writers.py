@@ -10,17 +10,12 @@ from .disk import make_folder, read_file, writing
 from .encoded import ending_of
 from .example import DataError
 from .journal import NAME, Journal, digest_of
+from .layouts import LAYOUTS
 from .manifest import MANIFEST, Counts, finish_store
 from .record import Record
 from .write_folders import AuthorsFolders, PlainFolder
 from .write_shards import Limits, Shards, Tables
 
-LAYOUTS = {
-    "authors": "a folder for each prompt with prompt.json, metadata.jsonl, SEED_0 and SEED_1, and seeds.json",
-    "webdataset": "tar files with the pictures and a .json of each pair",
-    "parquet": "Parquet files with the pictures in them, as the public data sets on the hub",
-    "plain": "numbered pictures and one metadata.jsonl",
-}
 FORMAT = 1
 
 

@@ -11,9 +11,6 @@ from ..latent_model import SAMPLERS
 
 Range = tuple[float, float]
 
-PRESETS = {"paper": 100, "balanced": 30, "fast": 12}
-"""Steps by name: the paper's own, and fewer."""
-
 
 @dataclass(frozen=True)
 class Settings:

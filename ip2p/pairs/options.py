@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.layouts import LAYOUTS
+from .presets import PRESETS
+
 if TYPE_CHECKING:
     from .build import Plan
     from .early_stop import EarlyStop
     from .thresholds import Rules
 
 CLIP = "openai/clip-vit-large-patch14"
-LAYOUTS = ("authors", "webdataset", "parquet", "plain")
-PRESETS = ("paper", "balanced", "fast")
 
 
 def thresholds(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def pairs(parser: argparse.ArgumentParser) -> None:
     thresholds(parser)
     _where(parser)
     photos = parser.add_argument_group("pairs from photos (--source)").add_argument
-    photos("--layout", default="authors", choices=LAYOUTS, help="how they are stored (default authors)")
+    photos("--layout", default="authors", choices=tuple(LAYOUTS), help="how they are stored (default authors)")
     photos("--each", type=int, default=4, metavar="N", help="edits of a photo (default 4)")
 
 
@@ -68,7 +69,7 @@ def _models(parser: argparse.ArgumentParser) -> None:
 def _sampling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("sampling").add_argument
     add("--samples", type=int, default=100, metavar="N", help="pairs of a prompt, at most (default 100)")
-    add("--preset", default="paper", choices=PRESETS, help="steps: paper 100 (default), balanced 30, fast 12")
+    add("--preset", default="paper", choices=tuple(PRESETS), help="steps: paper 100 (default), balanced 30, fast 12")
     add("--steps", type=int, metavar="N", help="sampling steps, over the preset's")
     add("--size", type=int, default=0, metavar="PX", help="side of the pictures (default 0: the model's own)")
     add("--sampler", default="euler_ancestral", choices=("euler_ancestral", "euler"), help="default euler_ancestral")
@@ -117,7 +118,7 @@ def filtering(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("pairs", metavar="DIR", help="what `pairs` made, or a data set in any layout")
     add("--out", type=Path, metavar="DIR", help="where the kept pairs go; without it nothing is written")
-    add("--layout", default="authors", choices=LAYOUTS, help="how they are stored (default authors)")
+    add("--layout", default="authors", choices=tuple(LAYOUTS), help="how they are stored (default authors)")
     add("--replace", action="store_true", help="write anew what an earlier filter left there with other settings")
     add("--keep", type=int, default=4, metavar="N", help="pairs of a prompt, at most (default 4)")
     add("--near", type=int, default=3, metavar="BITS", help="pairs whose pictures' hashes differ in so few of 64 bits are one (default 3)")
@@ -163,7 +164,7 @@ def plan_of(options: argparse.Namespace) -> "Plan":
     from .build import Plan
     from .prompt_to_prompt_control import PromptToPrompt, numbers, phrases
 
-    steps = draws.PRESETS[options.preset] if options.steps is None else options.steps
+    steps = PRESETS[options.preset] if options.steps is None else options.steps
     ranges: dict[str, Any] = {"p": tuple(options.p), "guidance": tuple(options.guidance)}
     settings = draws.Settings(options.samples, steps, options.size, options.sampler, batch=options.batch, **ranges)
     edit = PromptToPrompt(options.mode, options.cross, (), numbers(options.weigh), phrases(options.blend), lenient=True)
