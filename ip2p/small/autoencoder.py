@@ -20,7 +20,7 @@ from ..training.cpu import quicken
 from ..worlds.chance import random_scene
 from ..worlds.drawing import draw
 from ..worlds.photo_operators import EDITS, apply
-from .config import Autoencoder
+from .config import Autoencoder, Joint
 from .start import fill
 from .teacher import Teacher
 
@@ -28,7 +28,7 @@ JITTER = 0.03
 """Noise of up to this size on the decoder's latents (scaled), because a denoiser's results are not exact."""
 
 
-def build(config: Autoencoder, start: str = "") -> AutoencoderKL:
+def build(config: Autoencoder | Joint, start: str = "") -> AutoencoderKL:
     """The whole autoencoder with random weights, or those of the file ``start``. Raises CheckpointError for one that doesn't fit."""
     levels = len(config.widths)
     whole = AutoencoderKL(

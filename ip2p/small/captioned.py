@@ -1,6 +1,7 @@
 """The captioned stage: scenes of the world, encoded once, from which captions are worded anew each time they are met."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..worlds import language, wordings
 from ..worlds.chance import random_edit, random_scene
 from ..worlds.drawing import draw
 from ..worlds.scene import Scene, Thing
+from ..worlds.subset import Subset
 from . import files
 from .autoencoder import Encoder
 from .config import Captioned
@@ -22,6 +24,7 @@ THINGS = (0.45, 0.3, 0.17, 0.08)
 """How often a scene has one thing, two, three or four: most captions that people write name few."""
 STYLED = 0.2
 """Share of scenes in another style than the plain one."""
+WHOLE_WORLD = Subset()
 WHOLE, NAMED = 0.5, 0.6
 """Share of captions that say everything there is, and how likely the others are to name each part."""
 
@@ -34,15 +37,16 @@ class Drawn:
     scenes: list[Scene]
 
 
-def write(encoder: Encoder, config: Captioned, folder: Path) -> None:
+def write(encoder: Encoder, config: Captioned, folder: Path, part: Subset = WHOLE_WORLD) -> None:
     """Draw and encode all scenes, a file at a time; files that are there are kept."""
     quicken(encoder.eval())
-    files.write(folder, config.files, lambda number: _file(encoder, config, np.random.default_rng([config.seed, number])))
+    some = some_scene if part == WHOLE_WORLD else part.scene
+    files.write(folder, config.files, lambda number: _file(encoder, config, some, np.random.default_rng([config.seed, number])))
 
 
 @torch.no_grad()
-def _file(encoder: Encoder, config: Captioned, rng: np.random.Generator) -> dict[str, Any]:
-    scenes = [some_scene(rng) for _ in range(config.scenes)]
+def _file(encoder: Encoder, config: Captioned, some: Callable[[np.random.Generator], Scene], rng: np.random.Generator) -> dict[str, Any]:
+    scenes = [some(rng) for _ in range(config.scenes)]
     pictures = torch.from_numpy(np.stack([draw(scene, config.size).picture for scene in scenes])).permute(0, 3, 1, 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         means = [encoder(part.contiguous(memory_format=torch.channels_last) * 2 - 1)[0].half() for part in pictures.split(16)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..configs import build, read
 from ..training.schedule import Schedule
+from ..worlds.subset import Subset
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ class Autoencoder:
     log_variance: float = -12.0
     encoder: Schedule = field(default_factory=Schedule)
     decoder: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """An autoencoder of the world that is trained from nothing: ``widths`` and ``blocks`` as above, ``crop`` pixels a side of ``scenes``
+    scenes of ``size`` pixels, and ``noise`` on latents whose mean square is 1."""
+
+    widths: tuple[int, ...] = (64, 64, 128, 128)
+    blocks: int = 1
+    size: int = 128
+    crop: int = 64
+    scenes: int = 2000
+    noise: float = 0.1
+    gradient_weight: float = 0.5
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 @dataclass(frozen=True)
@@ -136,7 +152,8 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Painter:
-    """A text-to-image network of the world. ``editor``: the file whose autoencoder and word embeddings it shares. ``widths``, ``blocks``,
+    """A text-to-image network of the world. ``editor``: the file whose autoencoder and word embeddings it shares; "joint": the autoencoder
+    of that stage, and words that it learns itself. ``widths``, ``blocks``,
     ``attention``, ``heads`` and ``snr`` as of the denoiser; ``offset``: how much of each channel's noise is common to all places, so
     that the mean of a small latent's noise doesn't decide the picture's colours; ``size``, ``steps`` and ``text_scale``: how it is
     sampled."""
@@ -166,10 +183,12 @@ class Export:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run, one table of the file per field."""
+    """A whole run, one table of the file per field; ``world`` is the part of it that the stages joint and captioned draw."""
 
+    world: Subset = field(default_factory=Subset)
     data: Data = field(default_factory=Data)
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
+    joint: Joint = field(default_factory=Joint)
     text: TextEncoder = field(default_factory=TextEncoder)
     latents: Latents = field(default_factory=Latents)
     scenes: Scenes = field(default_factory=Scenes)

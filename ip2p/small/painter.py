@@ -3,6 +3,7 @@
 Its text transformer starts from the editor's and is trained with the UNet; the word embeddings stay, so that the file needn't hold them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,15 +13,15 @@ from transformers import CLIPTextModel
 from .. import checkpoint, networks
 from ..checkpoint import Checkpoint
 from ..keys import unet_to_ldm
-from ..layout import TEXT, UNET
+from ..layout import TEXT, UNET, VAE
 from ..text_keys import clip_to_ldm
 from ..training import objective
 from ..training.chance import Randomness
 from ..training.cpu import quicken
 from ..training.objective import Batch, Draws
 from .captioned import Drawn, caption
-from .config import Painter
-from .text import tokens_of
+from .config import Painter, TextEncoder
+from .text import build, tokens_of
 from .unet import shaped
 
 TOKENS = "embeddings.token_embedding.weight"
@@ -29,14 +30,14 @@ EMPTY = 0.1
 
 
 class Network(nn.Module):
-    """UNet and text transformer, trained as one."""
+    """UNet and text transformer, trained as one; with an ``editor`` the transformer starts as its, and the words stay as they are."""
 
-    def __init__(self, config: Painter, editor: Checkpoint) -> None:
+    def __init__(self, config: Painter, editor: Checkpoint | None, text: TextEncoder | None = None) -> None:
         super().__init__()
-        encoder = networks.build_text_encoders(editor)[0]
+        encoder = networks.build_text_encoders(editor)[0] if editor else build(text or TextEncoder())
         assert isinstance(encoder, CLIPTextModel)
         self.text = encoder.requires_grad_(True)
-        self.text.get_input_embeddings().requires_grad_(False)
+        self.text.get_input_embeddings().requires_grad_(editor is None)
         unet = shaped(config, 4, encoder.config.hidden_size)
         self.unet = quicken(unet.to(memory_format=torch.channels_last))
 
@@ -62,11 +63,12 @@ class PainterLoss:
             return self.network.unet(noisy.contiguous(memory_format=torch.channels_last), t, text).sample
 
 
-def write(path: Path, network: Network, config: Painter) -> None:
-    """Write the file that `ip2p.checkpoint.read` completes with the editor's autoencoder and word embeddings."""
-    text = {name: tensor for name, tensor in clip_to_ldm(network.text.state_dict()).items() if not name.endswith(TOKENS)}
-    groups = ((UNET, unet_to_ldm(network.unet.state_dict())), (TEXT, text))
+def write(path: Path, network: Network, config: Painter, vae: Mapping[str, Tensor] | None = None) -> None:
+    """Write the file: with the ``vae`` (LDM names) a whole one, without it one that `ip2p.checkpoint.read` completes with the editor's
+    autoencoder and word embeddings."""
+    text = {name: tensor for name, tensor in clip_to_ldm(network.text.state_dict()).items() if vae or not name.endswith(TOKENS)}
+    groups = ((UNET, unet_to_ldm(network.unet.state_dict())), (TEXT, text), (VAE, vae or {}))
     state = {prefix + name: tensor.detach().half().contiguous() for prefix, group in groups for name, tensor in group.items()}
     settings = {"num_heads": config.heads, "text_heads": network.text.config.num_attention_heads, "size": config.size}
-    sampling = {"steps": config.steps, "text_scale": config.text_scale, "rest": Path(config.editor or checkpoint.EMBEDDED).name}
-    checkpoint.write(path, state, {**settings, **sampling})
+    rest = {} if vae else {"rest": Path(config.editor or checkpoint.EMBEDDED).name}
+    checkpoint.write(path, state, {**settings, "steps": config.steps, "text_scale": config.text_scale, **rest})

@@ -7,18 +7,25 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 
 from ..checkpoint import EMBEDDED, read
 from ..data.photo_files import DataError, Photo, training_photos
+from ..files import read_tensors, write_tensors
+from ..keys import vae_to_diffusers, vae_to_ldm
 from ..training.checkpoints import load_average
 from ..training.schedule import Schedule
 from ..worlds.asking import neutral
 from . import autoencoder, export, latents, scenes, text, unet
 from .config import Config
 from .fitting import Loss, fit, reporter
+from .start import fill
 from .teacher import Teacher
 
 log = logging.getLogger(__name__)
+
+JOINT, JOINT_FILE = "joint", "autoencoder.safetensors"
+"""The stage of an autoencoder that is trained from nothing, and the file it leaves."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,14 @@ class Run:
             load_average(self.out / "decoder", module)
         module.eval().requires_grad_(False)
         return module
+
+    def whole(self) -> AutoencoderKL:
+        """The painter's, whole. Raises CheckpointError where its file is not there."""
+        if self.config.painter.editor != JOINT:
+            return autoencoder.build(self.config.autoencoder, self.config.painter.editor or str(EMBEDDED)).eval()
+        whole = autoencoder.build(self.config.joint)
+        fill(whole, vae_to_diffusers(read_tensors(self.out / JOINT_FILE)[0]), JOINT_FILE)
+        return whole.eval()
 
     def reader(self) -> text.Reader:
         """The trained text encoder with its head. Raises ResumeError where its stage has not run."""
@@ -132,11 +147,26 @@ def train_clip(run: Run) -> None:
     world_clip.save(module, run.out / "world_clip")
 
 
+def train_joint(run: Run) -> None:
+    from . import joint
+
+    config = run.config.joint
+    torch.manual_seed(config.schedule.seed)
+    whole = autoencoder.build(config)
+    scenes = joint.Scenes(config, run.config.world)
+    _fit(run, JOINT, whole, joint.JointLoss(whole, scenes, config), config.schedule)
+    load_average(run.out / JOINT, whole)
+    joint.normalise(whole, scenes, config)
+    path = run.out / JOINT_FILE
+    write_tensors(path, {name: tensor.detach().contiguous() for name, tensor in vae_to_ldm(whole.state_dict()).items()}, {"format": "pt"})
+    log.info("wrote %s, round trip %.1f dB", path, joint.psnr(whole, scenes))
+
+
 def write_captioned(run: Run) -> None:
     from . import captioned
 
-    whole = autoencoder.build(run.config.autoencoder, run.config.painter.editor or str(EMBEDDED))
-    captioned.write(autoencoder.Encoder(whole).eval().requires_grad_(False), run.config.captioned, run.out / "captioned")
+    whole = run.whole()
+    captioned.write(autoencoder.Encoder(whole).requires_grad_(False), run.config.captioned, run.out / "captioned", run.config.world)
 
 
 def train_painter(run: Run) -> None:
@@ -144,11 +174,12 @@ def train_painter(run: Run) -> None:
 
     config = run.config.painter
     torch.manual_seed(config.schedule.seed)
-    network = painter.Network(config, read(config.editor or EMBEDDED))
+    alone = config.editor == JOINT
+    network = painter.Network(config, None if alone else read(config.editor or EMBEDDED), run.config.text)
     _fit(run, "painter", network, painter.PainterLoss(network, captioned.read(run.out / "captioned"), config), config.schedule)
     load_average(run.out / "painter", network)
     path = run.out / "painter.safetensors"
-    painter.write(path, network, config)
+    painter.write(path, network, config, read_tensors(run.out / JOINT_FILE)[0] if alone else None)
     log.info("wrote %s, %.1f MB", path, path.stat().st_size / 1e6)
 
 
@@ -161,6 +192,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "unet": train_unet,
     "export": write_file,
     "clip": train_clip,
+    JOINT: train_joint,
     "captioned": write_captioned,
     "painter": train_painter,
 }
