@@ -45,8 +45,9 @@ class Subset:
         chosen = sorted(rng.permutation(len(slots))[: rng.integers(1, self.things + 1)])
         things: list[Thing] = []
         for flies, side in (slots[number] for number in chosen):
-            colour, material, size = (_one(rng, part) for part in (self.colours, self.materials, self.sizes))
-            thing = Thing(_one(rng, self._shapes(flies)), colour, material, size, side)
+            parts = (self._shapes(flies), self.colours, self.materials, self.sizes)
+            shape, colour, material, size = (_one(rng, part) for part in parts)
+            thing = Thing(shape, colour, material, size, side)
             if all((thing.shape, thing.colour) != (other.shape, other.colour) for other in things):
                 things.append(thing)
         other = [style for style in self.styles if style != "plain"]
