@@ -114,9 +114,14 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     """The matplotlib figure of a run. Raises RunError where nothing can be drawn, or matplotlib is missing."""
     if not (x and y):
         x, y = axes_of(rows)
-    drawn = curves(rows, x, y)
-    if not drawn:
+    found = curves(rows, x, y)
+    if not found:
         raise RunError(f"No edit has both {x} and {y}: choose columns of the table.")
+    return drawn(found, x, y, title)
+
+
+def drawn(found: Sequence[Curve], x: str, y: str, title: str = "") -> Any:
+    """The matplotlib figure of curves whose axes are the columns x and y. Raises RunError where matplotlib is missing."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -126,7 +131,7 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     whole = Figure(figsize=(7.2, 5.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(whole)
     axes = whole.add_subplot()
-    for number, curve in enumerate(drawn):
+    for number, curve in enumerate(found):
         _draw(axes, curve, number)
     for name, inverted in ((x, axes.xaxis), (y, axes.yaxis)):
         inverted.set_inverted("reversed" in AXES.get(name, ""))
@@ -138,8 +143,8 @@ def figure(rows: Sequence[Row], x: str = "", y: str = "", title: str = "") -> An
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.09)
     titled = {"title": title.replace("$", r"\$"), "title_fontsize": 12, "alignment": "left"} if title else {}
-    whole.legend(fontsize=10.5, frameon=False, loc="outside upper left", ncols=2 if len(drawn) > 1 else 1, **titled)
-    _label(whole, axes, drawn)
+    whole.legend(fontsize=10.5, frameon=False, loc="outside upper left", ncols=2 if len(found) > 1 else 1, **titled)
+    _label(whole, axes, found)
     return whole
 
 
@@ -153,17 +158,17 @@ def _draw(axes: Any, curve: Curve, number: int) -> None:
     axes.plot(xs, ys, color=colour, linestyle=line, linewidth=1.8, marker=marker, markersize=7.5, label=curve.name)
 
 
-def _label(whole: Any, axes: Any, drawn: Sequence[Curve]) -> None:
+def _label(whole: Any, axes: Any, found: Sequence[Curve]) -> None:
     """Write each point's scale beside its mark, where it hides no other mark or label."""
     from matplotlib.patheffects import withStroke
 
     with _any_letters():
         whole.draw_without_rendering()  # fixes where everything stands
     scale = whole.dpi / 72
-    marks = [tuple(axes.transData.transform((point.x.value, point.y.value))) for curve in drawn for point in curve.points]
+    marks = [tuple(axes.transData.transform((point.x.value, point.y.value))) for curve in found for point in curve.points]
     taken = [(x - 6 * scale, y - 6 * scale, x + 6 * scale, y + 6 * scale) for x, y in marks]
     at = iter(marks)
-    for number, curve in enumerate(drawn):
+    for number, curve in enumerate(found):
         for point in curve.points:
             here = next(at)
             if not point.label:
