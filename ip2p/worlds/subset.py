@@ -64,9 +64,10 @@ class Subset:
         return None
 
     def holds(self, scene: Scene) -> bool:
-        """Whether it has all that a scene shows."""
+        """Whether it has all that a scene shows, and as many things."""
         whole = ((scene.place, self.places), (scene.season, self.seasons), (scene.weather, self.weathers), (scene.time, self.times))
         fit = all(value in part for value, part in whole) and (scene.style == "plain" or scene.style in self.styles)
+        fit = fit and 1 <= len(scene.things) <= self.things
         parts = (self.shapes, self.colours, self.materials, self.sizes)
         return fit and all(value in part for thing in scene.things for value, part in zip(astuple(thing), parts, strict=False))
 

@@ -1,0 +1,51 @@
+"""A reproduction's candidates: Prompt-to-Prompt pairs of every triplet, painted and scored by the run's own networks (section 3.1.2)."""
+
+import logging
+from pathlib import Path
+
+from ..captions.triplet import Triplet
+from ..ids import seed_of
+from ..pairs.build import Plan, build, opened
+from ..pairs.draws import Settings
+from ..pairs.loop import Tally, Watch, once, run
+from . import prompts
+from .config import Config
+
+log = logging.getLogger(__name__)
+
+FOLDER, NETWORKS = "samples", "networks"
+PICTURE = "png"
+"""Kept without loss: the editors learn from small pictures."""
+
+
+def make(out: Path, config: Config, shard: int) -> None:
+    """Make a shard's samples, from 0 on, or go on with them; no early stop, as the share of samples that a filter keeps is to be known.
+
+    Raises ValueError for a shard that there isn't, and where triplets or networks are missing.
+    """
+    mine = part_of(prompts.read(out), shard, config.pairs.shards)
+    asked = plan(out, config)
+    stage, told = build(asked)
+    done = 0
+
+    def on_prompt(triplet: Triplet, tally: Tally) -> None:
+        nonlocal done
+        done += 1
+        log.info("%s/%d: step %d of %d", FOLDER, shard, done, len(mine))
+
+    run(mine, stage, opened(asked, told), asked.kind, Watch(on_prompt=on_prompt))
+
+
+def part_of(triplets: list[Triplet], shard: int, shards: int) -> list[Triplet]:
+    """The triplets of a shard, by their ids alone. Raises ValueError for a shard that there isn't."""
+    if not 0 <= shard < shards:
+        raise ValueError(f"There is no shard {shard} of the samples: 'pairs.shards' is {shards}, so use 0 to {shards - 1}.")
+    return [triplet for triplet in once(triplets) if seed_of(triplet.id, "shard") % shards == shard]
+
+
+def plan(out: Path, config: Config) -> Plan:
+    """How the samples are made, with the painter and the CLIP of the run."""
+    pairs, networks = config.pairs, out / NETWORKS
+    settings = Settings(pairs.samples, pairs.steps, p=pairs.p, guidance=pairs.guidance, batch=pairs.batch)
+    clip, painter = str(networks / "world_clip"), str(networks / "painter.safetensors")
+    return Plan(out / FOLDER, painter, clip=clip, settings=settings, kind=PICTURE, threads=1)
