@@ -57,7 +57,7 @@ class Evaluation:
     known failure. Scales are Figure 8's; ``steps`` of the sampler."""
 
     tasks: int = 60
-    kinds: tuple[str, ...] = ("replace", "add", "remove", "recolour", "style", "season", "weather", "time", "place")
+    kinds: tuple[str, ...] = ("replace", "add", "remove", "recolour", "style", "season", "weather", "time", "background")
     steps: int = 15
     text_scale: float = 7.5
     image_scales: tuple[float, ...] = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2)
