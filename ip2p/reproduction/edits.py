@@ -184,7 +184,7 @@ def _maker(out: Path, config: Config, name: str, seed: int, every: "Sequence[Tas
 
 
 def _sweeps(editor: Any, config: Config, name: str, seed: int, every: "Sequence[Any]") -> Maker:
-    """The cells of a grid of scales in one batch; with "other", each under the instruction of the next task that asks for something else."""
+    """The cells of a grid of scales in one batch; with "other", each under the next other task's instruction."""
     from ..sweep import Grid, sweep
 
     scales, steps = Grid(*_scales(name, config.evaluation)), config.evaluation.steps
