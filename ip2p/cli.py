@@ -113,6 +113,11 @@ def _making(commands: Any, command: str) -> None:
 
         add_arguments(small)
         small.set_defaults(run=run)
+    reproduce = commands.add_parser("reproduce", help="the paper, whole, at small scale: networks, pairs, editors, measurements, a report")
+    if command == "reproduce":
+        from .reproduction.cli import add_arguments as add_reproduction
+
+        add_reproduction(reproduce)
     for name, told in MODELS.items():
         handling = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         if command == name:

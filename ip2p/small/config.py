@@ -45,9 +45,10 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class Joint:
-    """An autoencoder of the world that is trained from nothing: ``widths`` and ``blocks`` as above, ``crop`` pixels a side of ``scenes``
-    scenes of ``size`` pixels, and ``noise`` on latents whose mean square is 1."""
+    """An autoencoder of the world, trained whole: ``start``, ``widths`` and ``blocks`` as above ("embedded": the pack's), ``crop`` pixels a
+    side of ``scenes`` scenes of ``size`` pixels, and ``noise`` on latents whose mean square is 1."""
 
+    start: str = ""
     widths: tuple[int, ...] = (64, 64, 128, 128)
     blocks: int = 1
     size: int = 128

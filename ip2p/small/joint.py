@@ -1,4 +1,4 @@
-"""The joint stage: an autoencoder of the world's scenes, trained whole and from nothing (Rombach et al. 2022, section 3.1).
+"""The joint stage: an autoencoder of the world's scenes, encoder and decoder trained together (Rombach et al. 2022, section 3.1).
 
 No teacher says what the latents should be: a little noise keeps them smooth, and they are brought to Stable Diffusion's scale afterwards.
 """
@@ -12,15 +12,25 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from ..checkpoint import located
 from ..noising import SCALE
 from ..training.chance import Randomness
 from ..worlds.drawing import draw
 from ..worlds.subset import Subset
+from . import autoencoder
 from .autoencoder import COARSE, gradient_distance
 from .config import Joint
 
 NEAR_ONE = 0.01
 """Weight of the squared distance of the latents' mean square from 1."""
+
+
+def build(config: Joint) -> AutoencoderKL:
+    """The whole autoencoder: random, or that of the file it starts from, its latents of a mean square of about 1. CheckpointError."""
+    whole = autoencoder.build(config, str(located(config.start)) if config.start else "")
+    if config.start:
+        _rescale(whole, torch.zeros(4), torch.full((4,), 1 / SCALE))
+    return whole
 
 
 class Scenes:
@@ -76,12 +86,18 @@ def normalise(whole: AutoencoderKL, scenes: Scenes, config: Joint, count: int = 
     pictures = torch.from_numpy(scenes.pictures[:count]).permute(0, 3, 1, 2).float() / 127.5 - 1
     parts = pictures.contiguous(memory_format=torch.channels_last).split(8)
     means = torch.cat([whole.quant_conv(whole.encoder(part))[:, :4] for part in parts])
-    shift, spread = means.mean((0, 2, 3)), means.std((0, 2, 3)) * SCALE  # mean' = (mean - shift) / spread
+    shift, spread = means.mean((0, 2, 3)), means.std((0, 2, 3)) * SCALE
+    _rescale(whole, shift, spread)
+    whole.quant_conv.weight[4:] = 0
+    whole.quant_conv.bias[4:] = 2 * torch.log(config.noise / spread)
+
+
+@torch.no_grad()
+def _rescale(whole: AutoencoderKL, shift: Tensor, spread: Tensor) -> None:
+    """Make latents (mean - shift) / spread, channel by channel, and the decoder take them so."""
     into, out_of = whole.quant_conv, whole.post_quant_conv
     into.weight[:4] /= spread.view(-1, 1, 1, 1)
     into.bias[:4] = (into.bias[:4] - shift) / spread
-    into.weight[4:] = 0
-    into.bias[4:] = 2 * torch.log(config.noise / spread)
     out_of.bias += out_of.weight[..., 0, 0] @ shift
     out_of.weight *= spread.view(1, -1, 1, 1)
 

@@ -25,7 +25,7 @@ from .teacher import Teacher
 log = logging.getLogger(__name__)
 
 JOINT, JOINT_FILE = "joint", "autoencoder.safetensors"
-"""The stage of an autoencoder that is trained from nothing, and the file it leaves."""
+"""The stage of an autoencoder of the world, trained whole, and the file it leaves."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def train_joint(run: Run) -> None:
 
     config = run.config.joint
     torch.manual_seed(config.schedule.seed)
-    whole = autoencoder.build(config)
+    whole = joint.build(config)
     scenes = joint.Scenes(config, run.config.world)
     _fit(run, JOINT, whole, joint.JointLoss(whole, scenes, config), config.schedule)
     load_average(run.out / JOINT, whole)
