@@ -50,6 +50,8 @@ def draw(out: Path, config: Config, report: Mapping[str, Any]) -> list[str]:
 
 def _plot(path: Path, report: Mapping[str, Any], names: Sequence[str], x: str, y: str) -> bool:
     """Draw the curves of these names that the report has; False where it has none."""
+    from PIL import Image
+
     from ..evaluation import plot
     from ..pictures import to_pil
 
@@ -58,7 +60,7 @@ def _plot(path: Path, report: Mapping[str, Any], names: Sequence[str], x: str, y
         return False
     picture = to_pil(plot.to_tensor(plot.drawn(found, AXES[x], AXES[y]), DPI))
     buffer = io.BytesIO()
-    picture.quantize(COLOURS, dither=0).save(buffer, "PNG", optimize=True)
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     write_file(path, buffer.getvalue())
     return True
 
