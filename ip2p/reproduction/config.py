@@ -89,6 +89,8 @@ class Config:
     def __post_init__(self) -> None:
         if unknown := [name for name in self.editors.conditions if name not in CONDITIONS]:
             raise ConfigError(f"The condition {unknown[0]!r} of 'editors.conditions' is unknown: use {', '.join(CONDITIONS)}.")
+        if CONDITIONS[0] not in self.editors.conditions:
+            raise ConfigError(f"All else is compared with {CONDITIONS[0]!r}: name it in 'editors.conditions'.")
         if self.painter.editor != "joint":
             raise ConfigError("A reproduction trains its own autoencoder: leave 'painter.editor' at \"joint\".")
 
