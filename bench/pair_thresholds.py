@@ -9,17 +9,15 @@ of each sort of pair that pass the thresholds that go with the CLIP (`ip2p.pairs
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ip2p.pairs.score import DIRECTION, IMAGE, Facts, Scorer  # noqa: E402
+from ip2p.pairs.calibrate import SORTS, Rows, column, lowest, scored, youden  # noqa: E402
+from ip2p.pairs.score import DIRECTION, IMAGE, Scorer  # noqa: E402
 from ip2p.pairs.thresholds import own  # noqa: E402
 from ip2p.small.captioned import some_scene  # noqa: E402
 from ip2p.worlds.chance import random_edit  # noqa: E402
@@ -31,8 +29,6 @@ from ip2p.worlds.tasks import Task  # noqa: E402
 FIRST_SEED = 10_000_000
 """Scenes that the CLIP was not trained on."""
 SIZE = 128
-SORTS = ("right", "wrong", "same", "other", "reversed")
-STEPS = np.arange(-0.5, 1.0, 0.05)
 
 
 def main() -> None:
@@ -41,24 +37,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40, help="scenes of each kind of edit")
     options = parser.parse_args()
     scorer = Scorer.load(options.clip, device="cpu")
-    found = {kind: scored(scorer, kind, options.count) for kind in KINDS}
+    found = {kind: rows_of(scorer, kind, options.count) for kind in KINDS}
     for kind, rows in found.items():
         print(f"{kind:11s} {said(rows)}", flush=True)
     rules = own(scorer.clip.model.config)
     kept = {sort: [not rules.of(kind).failed(one) for kind, rows in found.items() for one in rows[sort]] for sort in SORTS}
     passed = {sort: round(float(np.mean(each)), 3) for sort, each in kept.items()}
-    print(json.dumps({"direction": {kind: youden(rows) for kind, rows in found.items()}, "image": lowest(found), "passed": passed}))
+    image = {kind: lowest(rows["right"], IMAGE) for kind, rows in found.items()}
+    print(json.dumps({"direction": {kind: youden(rows) for kind, rows in found.items()}, "image": image, "passed": passed}))
 
 
-def scored(scorer: Scorer, kind: str, count: int) -> dict[str, list[Facts]]:
+def rows_of(scorer: Scorer, kind: str, count: int) -> Rows:
     """The scores of each sort of pair, of scenes with edits of a kind."""
     tasks = [task_of(kind, FIRST_SEED + number) for number in range(count)]
-    captions = [(task.caption, task.edited_caption) for task in tasks]
-    source, answer = (stacked([getattr(task, name)() for task in tasks]) for name in ("source", "answer"))
-    seconds = {"right": answer, "wrong": stacked([otherwise(task) for task in tasks]), "same": source, "other": answer.roll(-1, 0)}
-    pairs = {sort: torch.stack([source, second], dim=1) for sort, second in seconds.items()}
-    pairs["reversed"] = pairs["right"].flip(1)
-    return {sort: scorer(pairs[sort], captions, rough=True) for sort in SORTS}
+    drawn = ([task.source() for task in tasks], [task.answer() for task in tasks], [otherwise(task) for task in tasks])
+    return scored(scorer, [(task.caption, task.edited_caption) for task in tasks], *map(np.stack, drawn))
 
 
 def task_of(kind: str, seed: int) -> Task:
@@ -71,10 +64,6 @@ def task_of(kind: str, seed: int) -> Task:
             return Task(scene, edit, "", SIZE, f"{kind}-{seed}")
 
 
-def stacked(pictures: Sequence[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(pictures))
-
-
 def otherwise(task: Task) -> np.ndarray:
     """The scene after an edit of another kind."""
     rng = np.random.default_rng([*task.id.encode()])
@@ -84,23 +73,7 @@ def otherwise(task: Task) -> np.ndarray:
             return draw(edit.apply(task.scene), task.size).picture
 
 
-def column(rows: Sequence[Facts], name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows])
-
-
-def youden(rows: dict[str, list[Facts]]) -> float:
-    """The threshold of the direction that tells right pairs best from wrong, missing and reversed edits."""
-    right = column(rows["right"], DIRECTION)
-    wrong = np.concatenate([column(rows[sort], DIRECTION) for sort in ("wrong", "same", "reversed")])
-    return round(float(max(STEPS, key=lambda step: (right >= step).mean() - (wrong >= step).mean())), 2)
-
-
-def lowest(found: dict[str, dict[str, list[Facts]]]) -> dict[str, float]:
-    """What the pictures of nearly all right pairs reach, by kind."""
-    return {kind: round(float(np.percentile(column(rows["right"], IMAGE), 2.5)), 2) for kind, rows in found.items()}
-
-
-def said(rows: dict[str, list[Facts]]) -> str:
+def said(rows: Rows) -> str:
     """Median direction of each sort of pair."""
     return ", ".join(f"{sort} {np.median(column(rows[sort], DIRECTION)):.2f}" for sort in SORTS)
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ..captions import files
 from ..captions.filters import NEARLY, Filters, filtered
 from ..captions.grammar import world
@@ -13,41 +15,41 @@ from ..ids import chance_of
 from ..worlds import language
 from ..worlds.scene import Scene, Thing
 from ..worlds.subset import Subset
+from . import places
 from .config import Config, Prompts
 
-FILE = "triplets.jsonl"
 TRIES = 60
 """How often a caption's edit of a kind is drawn again that leads out of the part."""
 
 
-def make(out: Path, config: Config) -> None:
+def triplets(out: Path, config: Config) -> None:
     """Write the triplets of a run. Raises ValueError where the part of the world allows none."""
-    found = triplets(config.world, config.prompts)
+    found = made(config.world, config.prompts)
     if not found:
         raise ValueError("No caption of this part of the world allows any of 'prompts.kinds': name other kinds, or enlarge 'world'.")
-    files.write(out / FILE, found)
+    files.write(places.triplets(out), found)
 
 
 def read(out: Path) -> list[Triplet]:
     """The triplets of a run. Raises ValueError where they are not made yet."""
-    return list(files.read(out / FILE))
+    return list(files.read(places.triplets(out)))
 
 
-def triplets(part: Subset, config: Prompts) -> list[Triplet]:
+def made(part: Subset, config: Prompts) -> list[Triplet]:
     """At most ``each`` triplets of ``count`` captions, the kinds about equally often. Near duplicates stay: in a small world all are."""
     return list(filtered(_balanced(part, config), Filters(off=frozenset([NEARLY])), Counter()))
 
 
 def _balanced(part: Subset, config: Prompts) -> Iterator[Triplet]:
     """Each caption gets the kinds that it allows and that were the rarest so far."""
-    made = Counter[str]()
+    there = Counter[str]()
     for number in range(config.count):
         caption = language.caption(part.scene(chance_of("prompts", config.seed, number)))
         left = config.each
-        for kind in sorted(config.kinds, key=made.__getitem__):
+        for kind in sorted(config.kinds, key=there.__getitem__):
             triplet = edited(caption, kind, part, config.seed) if left else None
             if triplet is not None:
-                made[kind] += 1
+                there[kind] += 1
                 left -= 1
                 yield triplet
 
@@ -75,6 +77,18 @@ def pictured(caption: str, seed: int = 0) -> Scene | None:
         return None
     things = tuple(_thing(thing) for thing in said.things)
     return Scene(said.place, said.season, said.weather, said.time, said.style or "plain", things, seed)
+
+
+def drawn(caption: str, seed: int, size: int) -> np.ndarray:
+    """The picture (size, size, 3), float32 in [0, 1], of a scene that a caption describes (see `pictured`). Raises ValueError."""
+    from ..worlds.drawing import draw
+
+    scene = pictured(caption, seed)
+    if scene is None:
+        raise ValueError(
+            f"The caption {caption!r} doesn't say all that a scene shows: make the triplets with 'reproduce', or leave it out."
+        )
+    return draw(scene, size).picture
 
 
 def _thing(said: world.Said) -> Thing:

@@ -8,17 +8,16 @@ from ..ids import seed_of
 from ..pairs.build import Plan, build, opened
 from ..pairs.draws import Settings
 from ..pairs.loop import Tally, Watch, once, run
-from . import prompts
+from . import places, prompts
 from .config import Config
 
 log = logging.getLogger(__name__)
 
-FOLDER, NETWORKS = "samples", "networks"
 PICTURE = "png"
 """Kept without loss: the editors learn from small pictures."""
 
 
-def make(out: Path, config: Config, shard: int) -> None:
+def samples(out: Path, config: Config, shard: int) -> None:
     """Make a shard's samples, from 0 on, or go on with them; no early stop, as the share of samples that a filter keeps is to be known.
 
     Raises ValueError for a shard that there isn't, and where triplets or networks are missing.
@@ -31,7 +30,7 @@ def make(out: Path, config: Config, shard: int) -> None:
     def on_prompt(triplet: Triplet, tally: Tally) -> None:
         nonlocal done
         done += 1
-        log.info("%s/%d: step %d of %d", FOLDER, shard, done, len(mine))
+        log.info("samples/%d: step %d of %d", shard, done, len(mine))
 
     run(mine, stage, opened(asked, told), asked.kind, Watch(on_prompt=on_prompt))
 
@@ -45,7 +44,7 @@ def part_of(triplets: list[Triplet], shard: int, shards: int) -> list[Triplet]:
 
 def plan(out: Path, config: Config) -> Plan:
     """How the samples are made, with the painter and the CLIP of the run."""
-    pairs, networks = config.pairs, out / NETWORKS
+    pairs = config.pairs
     settings = Settings(pairs.samples, pairs.steps, p=pairs.p, guidance=pairs.guidance, batch=pairs.batch)
-    clip, painter = str(networks / "world_clip"), str(networks / "painter.safetensors")
-    return Plan(out / FOLDER, painter, clip=clip, settings=settings, kind=PICTURE, threads=1)
+    clip = str(places.clip(out))
+    return Plan(places.samples(out), str(places.painter(out)), clip=clip, settings=settings, kind=PICTURE, threads=1)
