@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.disk import make_folder, write_file
 from .config import Config
-from .page import FIGURES, NAMES
+from .fields import BY, NAMES
+from .page import FIGURES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,9 +72,8 @@ def curve_of(entry: Mapping[str, Any], x: str, y: str) -> "Curve":
 
     points = entry["points"]
     ends = (0, len(points) - 1)
-    by = {"image_scale": "image scale", "strength": "strength"}[entry["by"]]
     drawn = [Point(_mean(one[x]), _mean(one[y]), f"{one['at']:g}" if place in ends else "") for place, one in enumerate(points)]
-    return Curve(f"{NAMES[entry['name']]}, by {by}", tuple(drawn))
+    return Curve(f"{NAMES[entry['name']]}, by {BY[entry['by']]}", tuple(drawn))
 
 
 def _mean(found: Mapping[str, Any]) -> "Mean":

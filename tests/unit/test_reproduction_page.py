@@ -7,7 +7,7 @@ import re
 import pytest
 from reproduction_report import FIGURES, claim, curve, mean, report
 
-from ip2p.reproduction import figures, page
+from ip2p.reproduction import fields, figures, page
 from ip2p.reproduction import report as reports
 
 TEMPLATE = page.TEMPLATE.read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_what_a_run_did_not_measure_is_said():
     ],
 )
 def test_numbers_are_said_in_their_unit(value, unit, said):
-    assert page.number(value, unit) == said
+    assert fields.number(value, unit) == said
 
 
 def typed(text: str) -> list[str]:

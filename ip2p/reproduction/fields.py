@@ -1,0 +1,199 @@
+"""What a page's fields say of a report: one function for each, `(report, words)` to Markdown.
+
+A field's name is that of its function; its words follow it in the template (`{{curves full sdedit}}`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+NAMES = {
+    "full": "filtered pairs",
+    "tenth": "a tenth of the prompts",
+    "unfiltered": "unfiltered pairs",
+    "true": "right answers",
+    "sdedit": "SDEdit",
+    "nothing": "nothing done",
+    "answer": "the right answer",
+    "encoded": "the right answer through the autoencoder",
+}
+"""What conditions, baselines and anchors are called on the page and in its figures."""
+COLUMNS = {"direction": "direction", "similarity": "image similarity", "done": "done", "kept": "kept", "right": "right"}
+SHARES = ("done", "kept", "right")
+BY = {"image_scale": "image scale", "strength": "strength"}
+
+Report = Mapping[str, Any]
+
+
+def value(report: Report, words: Sequence[str]) -> str:
+    """`value settings.painter.schedule.steps`: anything in the report by its path, lists with commas, numbers of four digits with one."""
+    found: Any = report
+    for key in words[0].split("."):
+        found = found[int(key)] if isinstance(found, list) else found[key]
+    return ", ".join(map(_plain, found)) if isinstance(found, list) else _plain(found)
+
+
+def _plain(found: Any) -> str:
+    if isinstance(found, float):
+        return f"{found:g}"
+    return f"{found:,}" if isinstance(found, int) else str(found).replace("_", " ")
+
+
+def count(report: Report, words: Sequence[str]) -> str:
+    """`count settings.world.places`: how many there are."""
+    found: Any = report
+    for key in words[0].split("."):
+        found = found[key]
+    return str(len(found))
+
+
+def start(report: Report, words: Sequence[str]) -> str:
+    """`start settings.joint.start`: what a network's training began with."""
+    found = value(report, words)
+    return f"going on from the {found} editor's" if found else "from nothing"
+
+
+def claim(report: Report, words: Sequence[str]) -> str:
+    """`claim ID`: its estimate and interval, in running text."""
+    return estimated(_claim(report, words[0]))
+
+
+def verdict(report: Report, words: Sequence[str]) -> str:
+    """`verdict ID`: in running text."""
+    return str(_claim(report, words[0])["verdict"])
+
+
+def _claim(report: Report, name: str) -> Mapping[str, Any]:
+    for one in report["claims"]:
+        if one["id"] == name:
+            return dict(one)
+    raise KeyError(name)
+
+
+def estimated(one: Mapping[str, Any]) -> str:
+    """A claim's estimate with its interval, in its unit."""
+    unit = str(one["unit"])
+    middle = number(one["estimate"], unit)
+    return middle if one["low"] is None else f"{middle} ({number(one['low'], unit)} to {number(one['high'], unit)})"
+
+
+def number(found: float | None, unit: str) -> str:
+    """A number in its unit: shares as percent, differences of shares as points of percent with their sign, all else as it is."""
+    if found is None:
+        return "unknown"
+    if unit == "share":
+        return f"{100 * found:.0f}%"
+    if unit == "points":
+        return f"{100 * found:+.0f} points"
+    return f"{found:.3f}"
+
+
+def claims(report: Report, words: Sequence[str]) -> str:
+    """`claims 8`: what the paper says of a figure, and each measured claim of it with its verdict."""
+    own = [one for one in report["claims"] if str(one["figure"]) == words[0]]
+    if not own:
+        return "*Not measured in this run.*"
+    said = dict.fromkeys(f"{one['paper'].rstrip('.')} (section {one['section']})." for one in own if one["paper"])
+    paper = ["**The paper.** " + " ".join(said)] if said else []
+    found = [f"- {one['statement'].rstrip('.')}: {estimated(one)}, n = {one['n']}. **{_capital(one['verdict'])}.**" for one in own]
+    return "\n\n".join([*paper, "**Found.**\n\n" + "\n".join(found)])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def summary(report: Report, words: Sequence[str]) -> str:
+    """`summary`: every claim as a row."""
+    rows = [[_figure(one["figure"]), one["statement"].rstrip("."), estimated(one), one["verdict"]] for one in report["claims"]]
+    return _table(["", "what was tested", "estimate, with its 95% interval", "verdict"], rows, right=(2,))
+
+
+def _figure(name: object) -> str:
+    return f"Figure {name}" if str(name).isdigit() else ""
+
+
+def curves(report: Report, words: Sequence[str]) -> str:
+    """`curves full sdedit`: the numbers of these curves, a row for each of their points."""
+    rows = [
+        [NAMES[curve["name"]], f"{BY[curve['by']]} {point['at']:g}", *_cells(point)]
+        for name in words
+        for curve in report["curves"]
+        if curve["name"] == name
+        for point in curve["points"]
+    ]
+    return _folded("The curves in numbers", _table(["", "", *COLUMNS.values()], rows, right=range(2, 7)))
+
+
+def anchors(report: Report, words: Sequence[str]) -> str:
+    """`anchors`: what the columns say of pictures whose right verdict is known."""
+    rows = [[NAMES[name], *_cells(report["anchors"][name])] for name in NAMES if name in report["anchors"]]
+    return _table(["", *COLUMNS.values()], rows, right=range(1, 6))
+
+
+def grid(report: Report, words: Sequence[str]) -> str:
+    """`grid`: Figure 4's scales in numbers."""
+    rows = [[f"{cell['text']:g}", f"{cell['image']:g}", *_cells(cell)] for cell in report["grid"]]
+    return _folded("The scales in numbers", _table(["text scale", "image scale", *COLUMNS.values()], rows, right=range(7)))
+
+
+def chains(report: Report, words: Sequence[str]) -> str:
+    """`chains`: how often each edit of a chain is there at its end."""
+    rows = [[f"{one['stage']}.", mean(one["own"], True)] for one in report["chains"]]
+    return _table(["edit", "there at the end"], rows, right=(1,))
+
+
+def limits(report: Report, words: Sequence[str]) -> str:
+    """`limits`: how often each known failure came out right."""
+    rows = [[one["kind"], NAMES[one["editor"]], mean(one["done"], True), mean(one["right"], True)] for one in report["limits"]]
+    return _table(["", "by", "done", "right"], rows, right=(2, 3))
+
+
+def kinds(report: Report, words: Sequence[str]) -> str:
+    """`kinds`: each kind of edit by the judge and by CLIP."""
+    shown = {"done": "done", "kept": "kept", "right": "right", "direction": "direction"}
+    apart = {"direction_not_done": "high direction, not done", "done_not_direction": "done, low direction"}
+    rows = [[one["kind"], *(mean(one[name], name != "direction") for name in (*shown, *apart))] for one in report["kinds"]]
+    return _table(["", *shown.values(), *apart.values()], rows, right=range(1, 7))
+
+
+def _cells(point: Mapping[str, Any]) -> list[str]:
+    return [mean(point[name], name in SHARES) if name in point else "" for name in COLUMNS]
+
+
+def mean(found: Mapping[str, Any], share: bool) -> str:
+    """A mean with its interval in a cell."""
+    one = {"estimate": found["value"], "low": found["low"], "high": found["high"], "unit": "share" if share else ""}
+    return estimated(one)
+
+
+def sets(report: Report, words: Sequence[str]) -> str:
+    """`sets`: the sizes of the data sets."""
+    rows = [[NAMES[name], f"{one['prompts']:,}", f"{one['pairs']:,}"] for name, one in report["data"]["sets"].items()]
+    return _table(["", "prompts", "pairs"], rows, right=(1, 2))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    line = ["---:" if place in right else "---" for place in range(len(heads))]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in (heads, line, *rows))
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+FIELDS: dict[str, Callable[[Report, Sequence[str]], str]] = {
+    "anchors": anchors,
+    "chains": chains,
+    "claim": claim,
+    "claims": claims,
+    "count": count,
+    "curves": curves,
+    "grid": grid,
+    "kinds": kinds,
+    "limits": limits,
+    "sets": sets,
+    "start": start,
+    "summary": summary,
+    "value": value,
+    "verdict": verdict,
+}
