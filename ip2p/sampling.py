@@ -101,7 +101,7 @@ def guided(
         passes = run.begin(step, *scales)
         rows = 1 if run.rows_are_equal and len(x) > 1 and torch.equal(x, x[:1].expand_as(x)) else batch
         wanted = [condition for condition, need in zip(told, passes, strict=True) if need]
-        texts, images = _stack([text.first(rows) for text, _ in wanted]), torch.cat([image[:rows] for _, image in wanted])
+        texts, images = stacked([text.first(rows) for text, _ in wanted]), torch.cat([image[:rows] for _, image in wanted])
         found = denoised(predict, x[:rows].repeat(len(wanted), 1, 1, 1), sigma, texts, images).chunk(len(wanted))
         parts = iter(one.expand_as(x) for one in found)
         predictions = Predictions(*(next(parts) if need else None for need in passes))
@@ -110,7 +110,8 @@ def guided(
     return denoise
 
 
-def _stack(texts: list[Text]) -> Text:
+def stacked(texts: list[Text]) -> Text:
+    """Texts of several pictures as those of one batch."""
     pooled = [text.pooled for text in texts if text.pooled is not None]
     return Text(torch.cat([text.context for text in texts]), torch.cat(pooled) if pooled else None)
 

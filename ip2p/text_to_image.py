@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import checkpoint, fit, guidance, pictures
 from .latent_model import STEPS, TEXT_SCALE, LatentModel, check
-from .sampling import OnStep
+from .sampling import OnStep, stacked
 from .sdedit import WHOLE, partial_schedule
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,11 @@ class TextToImage(LatentModel):
     def sdedit(
         self,
         image: Tensor | Image.Image,
-        prompt: str,
+        prompt: str | Sequence[str],
         strength: float = 0.6,
         steps: int | None = None,
         scale: float | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         negative: str = "",
         size: int = 0,
         sampler: str = "euler_ancestral",
@@ -69,18 +69,26 @@ class TextToImage(LatentModel):
         `strength` in 0.01..1 is the part of the schedule's time that the picture is noised to and then denoised from, in `steps` steps
         (see :mod:`.sdedit`); the paper compares 0.3 to 0.9. At 1 the picture gives only its size: text-to-image. `scale` is
         that of classifier-free guidance. `steps` and `scale` default to the model's own (30 and 7.5 where it says none), `size` 0 to
-        the size it was made for. The same seed gives the same picture, alone or in a batch. Raises ValueError with one sentence.
+        the size it was made for. The same seed gives the same picture, alone or in a batch; pictures of a batch may have a prompt and
+        a seed each. Raises ValueError with one sentence.
         """
         original = fit.rgb(pictures.from_pil(image) if isinstance(image, Image.Image) else image.float())
         steps = int(self.default("steps", STEPS) if steps is None else steps)
         scale = self.default("text_scale", TEXT_SCALE) if scale is None else scale
         guidance.check_scale("guidance", scale)
-        check(steps, seed, scale, 1.0, size or self.size, sampler)
+        prompts, seeds = [prompt] if isinstance(prompt, str) else list(prompt), [seed] if isinstance(seed, int) else list(seed)
+        if not {len(prompts), len(seeds)} <= {1, len(original)}:
+            raise ValueError(
+                f"{len(original)} pictures can't have {len(prompts)} prompts and {len(seeds)} seeds: give one, or one for each."
+            )
+        for one in seeds:
+            check(steps, one, scale, 1.0, size or self.size, sampler)
         schedule = partial_schedule(self.schedule, steps, strength)
         how = fit.plan(original.shape[2], original.shape[1], size or self.size)
         log.info("SDEdit at %s", how)
         latent = self.mode(fit.apply(original, how)) * self.latent_scale
-        conditions = self.told(prompt, negative, torch.zeros_like(latent))
+        told = [self.told(text, negative, torch.zeros_like(latent)) for text in prompts]
+        conditions = told[0]._replace(text=stacked([one.text for one in told]))
         start = None if strength > WHOLE else latent
-        edited = self.decode(self.denoise(conditions, schedule, seed, scale, 1.0, sampler, on_step, start))
+        edited = self.decode(self.denoise(conditions, schedule, seeds if seeds[1:] else seeds[0], scale, 1.0, sampler, on_step, start))
         return fit.restore(edited.to(original), how, original)

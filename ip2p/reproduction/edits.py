@@ -5,7 +5,7 @@ alone, so that a killed job goes on with the tasks that it has not finished.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +29,8 @@ OWN = ("grid", "chains", "limits", "other")
 """What only the paper's recipe is asked besides Figure 8's curve: Figure 4, 11 and 13, and each task with another one's instruction."""
 ANCHORS = ("nothing", "answer", "encoded")
 """The source as it is; the right answer; that after the autoencoder, which is the best that an editor can reach."""
+TOGETHER = 8
+"""Tasks that are edited before their files are written, in one batch where that is quicker."""
 COLUMNS = {"direction": "clip_direction", "similarity": "clip_image", "distance": "l1_target"}
 """What is measured of a picture, and as which of `ip2p.metrics`'s columns: the paper's axes, and how far it is from the right answer."""
 
@@ -106,15 +108,16 @@ def edits(out: Path, config: Config, name: str, seed: int) -> None:
         raise ValueError(f"There are no edits {name!r} with the seed {seed}: use {', '.join(dict.fromkeys(j.name for j in jobs(config)))}.")
     torch.set_num_threads(1)
     every, folder = asked_of(name, config), places.edits(out, name, seed)
-    left = [(number, task) for number, task in enumerate(every) if not _path(folder, task.id).is_file()]
+    chunks = [range(len(every))[first : first + TOGETHER] for first in range(0, len(every), TOGETHER)]
+    left = [chunk for chunk in chunks if any(not _path(folder, every[number].id).is_file() for number in chunk)]
     if not left:
         return
     folder.mkdir(parents=True, exist_ok=True)
     make, measured = _maker(out, config, name, seed, every), _measures(out)
-    for number, task in left:
-        found = make(number)
-        _write(_path(folder, task.id), found, measured(task, found))
-        log.info("edits/%s/%d: task %d of %d", name, seed, number + 1, len(every))
+    for chunk in left:  # always the same tasks together, so that rounding is the same after a kill
+        for number, made in zip(chunk, make(chunk), strict=True):
+            _write(_path(folder, every[number].id), made, measured(every[number], made))
+            log.info("edits/%s/%d: task %d of %d", name, seed, number + 1, len(every))
 
 
 def read(out: Path, name: str, seed: int, task: str) -> Edited:
@@ -165,8 +168,8 @@ def _measures(out: Path) -> "Callable[[Task | Chain, Tensor], np.ndarray]":
     return measured
 
 
-Maker = Callable[[int], "Tensor"]
-"""The edited pictures (N, H, W, 3) of a job's task by its number, in the order of `settings_of`."""
+Maker = Callable[[Sequence[int]], "Iterable[Tensor]"]
+"""The edited pictures (N, H, W, 3) of a job's tasks by their numbers, each in the order of `settings_of`."""
 
 
 def _maker(out: Path, config: Config, name: str, seed: int, every: "Sequence[Task | Chain]") -> Maker:
@@ -195,7 +198,7 @@ def _sweeps(editor: Any, config: Config, name: str, seed: int, every: "Sequence[
         told = next((one for one in following if one.edit != task.edit), task) if name == "other" else task
         return sweep(editor, _source(task), told.instruction, scales, steps=steps, seed=seed_of("edit", task.id, seed)).pictures
 
-    return make
+    return lambda numbers: map(make, numbers)
 
 
 def _chains(editor: Any, asked: Evaluation, seed: int, every: "Sequence[Any]") -> Maker:
@@ -209,17 +212,20 @@ def _chains(editor: Any, asked: Evaluation, seed: int, every: "Sequence[Any]") -
         stages = [Stage(instruction, asked.text_scale, middle(asked)) for instruction in task.instructions]
         return torch.cat(chain(editor, _source(task), stages, steps=asked.steps, seed=noise))
 
-    return make
+    return lambda numbers: map(make, numbers)
 
 
 def _sdedits(model: Any, asked: Evaluation, seed: int, every: "Sequence[Any]") -> Maker:
-    def make(number: int) -> "Tensor":
+    """The painter by the captions of the edited pictures, as the paper's baseline."""
+
+    def make(numbers: Sequence[int]) -> "Iterable[Tensor]":
         import torch
 
-        task = every[number]
-        source, noise = _source(task), seed_of("edit", task.id, seed)
+        some = [every[number] for number in numbers]
+        sources, captions = torch.cat([_source(task) for task in some]), [task.edited_caption for task in some]
+        noise = [seed_of("edit", task.id, seed) for task in some]
         told = {"steps": asked.steps, "scale": asked.text_scale, "seed": noise}
-        return torch.cat([model.sdedit(source, task.edited_caption, strength, **told) for strength in asked.strengths])
+        return torch.stack([model.sdedit(sources, captions, strength, **told) for strength in asked.strengths], dim=1).unbind()
 
     return make
 
@@ -233,7 +239,7 @@ def _anchors(model: Any, every: "Sequence[Any]") -> Maker:
         with torch.no_grad():
             return torch.cat([_source(task), answer, model.decode(model.mode(answer) * model.latent_scale).cpu()])
 
-    return make
+    return lambda numbers: map(make, numbers)
 
 
 def _source(task: "Task | Chain") -> "Tensor":

@@ -85,6 +85,16 @@ def test_a_batch_equals_its_singles(model, sampler):
         assert (together[i] - model.sdedit(batch[i : i + 1], "a night", 0.6, steps=3, sampler=sampler)[0]).abs().max() < 1e-4
 
 
+def test_pictures_of_a_batch_have_prompts_and_seeds_of_their_own(model):
+    batch, prompts, seeds = torch.rand(2, 64, 64, 3), ["a night", "a day"], [3, 4]
+    together = model.sdedit(batch, prompts, 0.6, steps=3, seed=seeds)
+    for i in range(2):
+        alone = model.sdedit(batch[i : i + 1], prompts[i], 0.6, steps=3, seed=seeds[i])[0]
+        assert (together[i] - alone).abs().max() < 1e-4
+    with pytest.raises(ValueError, match="2 pictures can't have 3 prompts and 1 seeds"):
+        model.sdedit(batch, ["a", "b", "c"], steps=1)
+
+
 def test_an_editor_is_shown_a_zero_latent():
     """Whatever an editor's weights for the picture's latent are, they do nothing here: it then predicts what its base model does."""
     base = tiny.ldm(tiny.unet(in_channels=4))
