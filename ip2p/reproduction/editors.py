@@ -37,7 +37,9 @@ def settings(out: Path, config: Config, condition: str, seed: int) -> TrainConfi
 
 def editor(out: Path, config: Config, condition: str, seed: int) -> None:
     """Train an editor, or go on where it stopped; its file is `places.editor`. Raises ValueError."""
-    train(settings(out, config, condition, seed), places.run_of(out, condition, seed), device="cpu", on_event=_tell)
+    folder = places.run_of(out, condition, seed)
+    folder.mkdir(parents=True, exist_ok=True)  # relative places of the settings begin there
+    train(settings(out, config, condition, seed), folder, device="cpu", on_event=_tell)
 
 
 def _tell(event: Event) -> None:

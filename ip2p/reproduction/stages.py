@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..configs import to_table
 from . import places
 from .config import Config
+from .edits import jobs
 
 NETWORKS = ("joint", "clip", "captioned", "painter")
 
@@ -35,7 +37,7 @@ def stages(config: Config) -> dict[str, Stage]:
     edited = tuple(stage.name for stage in made if stage.name.startswith("edits/"))
     shards = range(config.evaluation.shards)
     made += [_judged(table, edited, shard) for shard in shards]
-    made.append(Stage("report", tuple(f"judged/{shard}" for shard in shards), {}, ("report.*", "figures"), _report))
+    made.append(Stage("report", tuple(f"judged/{shard}" for shard in shards), {}, ("report.*", "figures"), _made("report", "make")))
     return {stage.name: stage for stage in made}
 
 
@@ -59,65 +61,45 @@ def _networks(table: dict[str, Any]) -> list[Stage]:
 
 
 def _data(config: Config, table: dict[str, Any]) -> list[Stage]:
-    def sample(shard: int) -> Work:
-        def work(out: Path, config: Config) -> None:
-            from .samples import make
-
-            make(out, config, shard)
-
-        return work
-
     drawn = {name: value for name, value in table["pairs"].items() if name != "keep"}
     shards = tuple(f"samples/{shard}" for shard in range(config.pairs.shards))
+    needs = ("clip", "painter", "triplets")
     return [
-        Stage("triplets", (), _tables(table, "world", "prompts"), (places.TRIPLETS,), _triplets),
-        *(Stage(name, ("clip", "painter", "triplets"), drawn, (places.SAMPLES,), sample(shard)) for shard, name in enumerate(shards)),
-        Stage("sets", shards, _tables(table, "world", "pairs"), (places.SETS, places.CACHE), _sets),
+        Stage("triplets", (), _tables(table, "world", "prompts"), (places.TRIPLETS,), _made("prompts", "triplets")),
+        *(Stage(name, needs, drawn, (places.SAMPLES,), _made("samples", "samples", shard)) for shard, name in enumerate(shards)),
+        Stage("sets", shards, _tables(table, "world", "pairs"), (places.SETS, places.CACHE), _made("sets", "sets")),
     ]
 
 
 def _editors(config: Config, table: dict[str, Any]) -> list[Stage]:
-    def train(condition: str, seed: int) -> Work:
-        def work(out: Path, config: Config) -> None:
-            from .editors import editor
-
-            editor(out, config, condition, seed)
-
-        return work
-
     shared = {name: value for name, value in table["editors"].items() if name not in ("conditions", "seeds")}
     return [
-        Stage(name := f"editors/{condition}/{seed}", ("painter", "sets"), shared, (name,), train(condition, seed))
+        Stage(name := f"editors/{condition}/{seed}", ("painter", "sets"), shared, (name,), _made("editors", "editor", condition, seed))
         for seed in config.editors.seeds
         for condition in config.editors.conditions
     ]
 
 
 def _edits(config: Config, table: dict[str, Any]) -> list[Stage]:
-    from .edits import jobs
-
-    def edit(name: str, seed: int) -> Work:
-        def work(out: Path, config: Config) -> None:
-            from .edits import edits
-
-            edits(out, config, name, seed)
-
-        return work
-
     return [
-        Stage(name := f"edits/{job.name}/{job.seed}", job.needs, _evaluation(table), (name,), edit(job.name, job.seed))
+        Stage(name := f"edits/{job.name}/{job.seed}", job.needs, _evaluation(table), (name,), _made("edits", "edits", job.name, job.seed))
         for job in jobs(config)
     ]
 
 
 def _judged(table: dict[str, Any], edited: tuple[str, ...], shard: int) -> Stage:
-    def work(out: Path, config: Config) -> None:
-        from .judged import judged
-
-        judged(out, config, shard)
-
+    settings = _tables(table, "world", "evaluation")
     leaves = _below(places.JUDGED, str(shard), f"{shard}.*")
-    return Stage(f"judged/{shard}", edited, {**_evaluation(table), "shards": table["evaluation"]["shards"]}, leaves, work)
+    return Stage(f"judged/{shard}", edited, settings, leaves, _made("judged", "judged", shard))
+
+
+def _made(module: str, function: str, *more: Any) -> Work:
+    """The work of a function of ours, whose module is imported when it is time for it."""
+
+    def work(out: Path, config: Config) -> None:
+        getattr(import_module(f".{module}", __package__), function)(out, config, *more)
+
+    return work
 
 
 def _network(name: str) -> Work:
@@ -129,24 +111,6 @@ def _network(name: str) -> Work:
         STAGES[name](Run(Small(**tables), None, places.networks(out), resume=True))
 
     return work
-
-
-def _triplets(out: Path, config: Config) -> None:
-    from .prompts import make
-
-    make(out, config)
-
-
-def _sets(out: Path, config: Config) -> None:
-    from .sets import make
-
-    make(out, config)
-
-
-def _report(out: Path, config: Config) -> None:
-    from .report import make
-
-    make(out, config)
 
 
 def _evaluation(table: dict[str, Any]) -> dict[str, Any]:
