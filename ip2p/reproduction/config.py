@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..configs import ConfigError, build, read
 from ..small.config import Captioned, Clip, Joint, Painter, TextEncoder
+from ..worlds.edits import LIMITS
 from ..worlds.subset import Subset
 
 OWN = {name: Path(__file__).with_name(f"{name}.toml") for name in ("full", "quick")}
@@ -53,8 +54,8 @@ class Editors:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Held-out scenes: ``tasks`` for Figures 8 and 10, ``grid_tasks`` of them for Figure 4, ``chains`` of edits, ``limits`` of each kind of
-    known failure. Scales are Figure 8's; ``steps`` of the sampler."""
+    """Held-out scenes: ``tasks`` for Figures 8 and 10, ``grid_tasks`` of them for Figure 4, ``chains`` of edits, ``limits`` of each of the
+    ``limit_kinds``, known failures. Scales are Figure 8's; ``steps`` of the sampler."""
 
     tasks: int = 60
     kinds: tuple[str, ...] = ("replace", "add", "remove", "recolour", "style", "season", "weather", "time", "background")
@@ -67,6 +68,7 @@ class Evaluation:
     grid_tasks: int = 24
     chains: int = 18
     limits: int = 12
+    limit_kinds: tuple[str, ...] = LIMITS
     shards: int = 4
     seed: int = 0
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ids import chance_of
 from ..worlds import language
-from ..worlds.edits import LIMITS, Edit, touched
+from ..worlds.edits import Edit, touched
 from ..worlds.judge import tellable
 from ..worlds.scene import Scene
 from ..worlds.subset import Subset
@@ -61,8 +61,8 @@ def tasks(config: Config) -> list[Task]:
 
 
 def limits(config: Config) -> list[Task]:
-    """The tasks of Figure 13: so many of each of `worlds.edits.LIMITS`. Raises ValueError where the part allows none."""
-    return [_task(config, kind, number) for kind in LIMITS for number in range(config.evaluation.limits)]
+    """The tasks of Figure 13: so many of each kind of limit. Raises ValueError where the part allows none."""
+    return [_task(config, kind, number) for kind in config.evaluation.limit_kinds for number in range(config.evaluation.limits)]
 
 
 def chains(config: Config) -> list[Chain]:
