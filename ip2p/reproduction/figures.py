@@ -30,11 +30,11 @@ PLOTS = {
     "figure10_judged.png": (("full", "tenth", "unfiltered", "true"), "done", "kept"),
 }
 """File -> (curves, x, y)."""
-SHEETS = ("edits.jpg", "scales.jpg", "chains.jpg", "limits.jpg", "pairs_kept.jpg", "pairs_refused.jpg")
-CHAINS, PROMPTS, EACH = 2, 3, 3
-"""Chains on a sheet, prompts, and pairs of each prompt."""
-CELL, QUALITY, COLOURS, DPI = 112, 72, 32, 144
-"""Pixels of a picture on a sheet, the JPEG's quality; colours of a plot's palette, and pixels of its inch."""
+SHEETS = ("edits.webp", "scales.webp", "chains.webp", "limits.webp", "pairs.webp")
+CHAINS, PROMPTS = 2, 3
+"""Chains on a sheet, and prompts on that of pairs."""
+CELL, SMALL, QUALITY, COLOURS, DPI = 112, 80, 70, 32, 144
+"""Pixels of a picture on a sheet and on that of pairs, the quality of sheets; colours of a plot's palette, and pixels of its inch."""
 
 
 def draw(out: Path, config: Config, report: Mapping[str, Any]) -> list[str]:
@@ -44,7 +44,7 @@ def draw(out: Path, config: Config, report: Mapping[str, Any]) -> list[str]:
     written = [name for name, (names, x, y) in PLOTS.items() if _plot(folder / name, report, names, x, y)]
     for name, sheet in zip(SHEETS, _sheets(out, config), strict=True):
         if sheet is not None:
-            write_file(folder / name, _jpeg(sheet))
+            write_file(folder / name, _webp(sheet))
             written.append(name)
     return sorted(written)
 
@@ -85,8 +85,7 @@ def _mean(found: Mapping[str, Any]) -> "Mean":
 
 def _sheets(out: Path, config: Config) -> "Iterator[Tensor | None]":
     """The sheets in the order of SHEETS; None for one that the run has no pictures for."""
-    from ..pairs.browse import KEPT, LEFT_OUT, browse
-    from . import sets, tasks
+    from . import tasks
 
     seed = config.editors.seeds[0]
     every = tasks.tasks(config)
@@ -94,8 +93,7 @@ def _sheets(out: Path, config: Config) -> "Iterator[Tensor | None]":
     yield scales_sheet(out, config, first_whole(every[: config.evaluation.grid_tasks]), seed)
     yield _sheet([chain_strip(out, chain, seed) for chain in tasks.chains(config)[:CHAINS]])
     yield _sheet([limit_strip(out, task, seed) for task in first_of_kinds(tasks.limits(config))])
-    for shown in (KEPT, LEFT_OUT):
-        yield browse(sets.wish(out, config), shown, count=PROMPTS, each=EACH, cell=CELL).sheet
+    yield pairs_sheet(out, config)
 
 
 def first_of_kinds(found: "Sequence[Task]") -> "list[Task]":
@@ -167,6 +165,18 @@ def limit_strip(out: Path, task: "Task", seed: int) -> "Strip":
     )
 
 
+def pairs_sheet(out: Path, config: Config) -> "Tensor":
+    """All samples of some prompts, kept and refused, with their scores: those from the first prompt on of which any sample was kept."""
+    from ..data.records import records
+    from ..data.samples import Samples
+    from ..pairs.browse import BOTH, browse
+    from . import places, sets
+
+    kept = {record.prompt for record in records(str(places.pairs(out, sets.FULL)))}
+    first = next(number for number, name in enumerate(Samples(places.samples(out)).names()) if name in kept)
+    return browse(sets.wish(out, config), BOTH, first, PROMPTS, config.pairs.samples, SMALL).sheet
+
+
 def _made(out: Path, name: str, seed: int, task: str) -> "Tensor":
     """The pictures (N, H, W, 3) of a task in [0, 1], in the order of their settings."""
     import torch
@@ -184,9 +194,9 @@ def _panel(picture: Any, title: str) -> Any:
     return Panel(torch.as_tensor(picture), title)
 
 
-def _jpeg(picture: "Tensor") -> bytes:
+def _webp(picture: "Tensor") -> bytes:
     from ..pictures import to_pil
 
     buffer = io.BytesIO()
-    to_pil(picture).save(buffer, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    to_pil(picture).save(buffer, "WEBP", quality=QUALITY, method=6)
     return buffer.getvalue()

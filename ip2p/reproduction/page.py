@@ -94,7 +94,7 @@ def _copy(out: Path) -> None:
     report = read(out / REPORT)
     make_folder(KEPT)
     for path in KEPT.glob("*.*"):
-        if path.suffix in (".png", ".jpg"):
+        if path.suffix in (".png", ".webp"):
             path.unlink()
     for name in report["figures"]:
         write_file(KEPT / name, read_file(out / FIGURES / name))

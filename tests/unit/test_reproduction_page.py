@@ -114,7 +114,7 @@ def test_a_run_becomes_the_packs_page(pages, tmp_path):
     (out / "figures" / "figure8.png").write_bytes(b"a picture")
     reports.write(out / page.REPORT, report())
     page.KEPT.mkdir()
-    (page.KEPT / "older.jpg").write_bytes(b"of the last run")
+    (page.KEPT / "older.webp").write_bytes(b"of the last run")
     (page.KEPT / page.NOTES).write_text("## 8\n\nA note.", encoding="utf-8")
     assert page.write(out) == [page.PAGE, page.README]
     assert sorted(path.name for path in page.KEPT.iterdir()) == ["figure8.png", "notes.md", "report.json"]
