@@ -6,6 +6,7 @@ trained on: a scene's hills and clouds come from one of 2^31 seeds.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -54,20 +55,24 @@ class Chain:
         return Task(self.shown(others), self.edits[number], self.instructions[number], self.size, f"{self.id}-{number}")
 
 
-def tasks(config: Config) -> list[Task]:
+@lru_cache(maxsize=4)
+def tasks(config: Config) -> tuple[Task, ...]:
     """The tasks of Figures 4, 8 and 10, their kinds in turn. Raises ValueError for a kind that the part doesn't allow."""
     asked = config.evaluation
-    return [_task(config, asked.kinds[number % len(asked.kinds)], number) for number in range(asked.tasks)]
+    return tuple(_task(config, asked.kinds[number % len(asked.kinds)], number) for number in range(asked.tasks))
 
 
-def limits(config: Config) -> list[Task]:
+@lru_cache(maxsize=4)
+def limits(config: Config) -> tuple[Task, ...]:
     """The tasks of Figure 13: so many of each kind of limit. Raises ValueError where the part allows none."""
-    return [_task(config, kind, number) for kind in config.evaluation.limit_kinds for number in range(config.evaluation.limits)]
+    asked = config.evaluation
+    return tuple(_task(config, kind, number) for kind in asked.limit_kinds for number in range(asked.limits))
 
 
-def chains(config: Config) -> list[Chain]:
+@lru_cache(maxsize=4)
+def chains(config: Config) -> tuple[Chain, ...]:
     """The chains of Figure 11. Raises ValueError where the part allows no three edits of different kinds."""
-    return [_chain(config, number) for number in range(config.evaluation.chains)]
+    return tuple(_chain(config, number) for number in range(config.evaluation.chains))
 
 
 def every(config: Config) -> list[Task | Chain]:
