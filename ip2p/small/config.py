@@ -127,7 +127,7 @@ class Unet:
 @dataclass(frozen=True)
 class Clip:
     """The world's small CLIP: pictures of ``size`` pixels in patches, two transformers, and the pool of ``pool`` pairs of scenes from which
-    batches are drawn, ``fresh`` new ones a step."""
+    batches are drawn, ``fresh`` new ones a step; with ``part`` they are of the world's part that is configured, else of the whole."""
 
     size: int = 96
     patch: int = 12
@@ -138,6 +138,7 @@ class Clip:
     projection: int = 64
     pool: int = 10000
     fresh: int = 12
+    part: bool = False
     schedule: Schedule = field(default_factory=Schedule)
 
 

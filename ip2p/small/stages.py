@@ -140,10 +140,10 @@ def train_clip(run: Run) -> None:
 
     config = run.config.clip
     torch.manual_seed(config.schedule.seed)
-    module = world_clip.build(config)
-    _fit(run, "clip", module, world_clip.ClipLoss(module, config), config.schedule)
+    module, part = world_clip.build(config), run.config.world if config.part else None
+    _fit(run, "clip", module, world_clip.ClipLoss(module, config, part), config.schedule)
     load_average(run.out / "clip", module)
-    log.info("on new scenes: %s", world_clip.retrieval(module, seed=1, count=200, size=config.size))
+    log.info("on new scenes: %s", world_clip.retrieval(module, seed=1, count=200, size=config.size, part=part))
     world_clip.save(module, run.out / "world_clip")
 
 

@@ -22,6 +22,7 @@ from ..worlds.chance import random_edit, random_scene
 from ..worlds.drawing import draw
 from ..worlds.edits import KINDS, LIMITS
 from ..worlds.scene import Scene
+from ..worlds.subset import Subset
 from .config import Clip
 
 BEGIN, END, PAD, UNKNOWN = "<begin>", "<end>", "<pad>", "<unknown>"
@@ -71,23 +72,24 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=LENGTH, **marks)
 
 
-def _pair(rng: np.random.Generator) -> tuple[Scene, Scene]:
+def _pair(rng: np.random.Generator, part: Subset | None = None) -> tuple[Scene, Scene]:
     """A scene and the same after a random edit: the finest differences that the network must tell apart."""
-    scene, edit = random_scene(rng), None
+    scene, edit = part.scene(rng) if part else random_scene(rng), None
+    drawn = part.edit if part else random_edit
     while edit is None:
-        edit = random_edit(scene, str(rng.choice((*KINDS, *LIMITS))), rng)
+        edit = drawn(scene, str(rng.choice((*KINDS, *LIMITS))), rng)
     return scene, edit.apply(scene)
 
 
 class ClipLoss:
     """The symmetric contrastive loss on scenes and their captions.
 
-    Pair number n is made from the seed and n alone. A step chooses from the newest ``pool`` numbers, of which ``fresh`` are new, so that
-    most pictures are drawn once and used many times, and a resumed run meets the same ones.
+    Pair number n is made from the seed and n alone, of the whole world or of a part. A step chooses from the newest ``pool`` numbers, of
+    which ``fresh`` are new, so that most pictures are drawn once and used many times, and a resumed run meets the same ones.
     """
 
-    def __init__(self, model: CLIPModel, config: Clip) -> None:
-        self.model, self.config, self.tokenizer = model, config, tokenizer()
+    def __init__(self, model: CLIPModel, config: Clip, part: Subset | None = None) -> None:
+        self.model, self.config, self.part, self.tokenizer = model, config, part, tokenizer()
         self.drawn: dict[int, tuple[list[np.ndarray], list[str]]] = {}
 
     def __call__(self, chance: Randomness) -> Tensor:
@@ -111,7 +113,7 @@ class ClipLoss:
 
     def _drawn(self, number: int) -> tuple[list[np.ndarray], list[str]]:
         if number not in self.drawn:
-            scenes = _pair(np.random.default_rng([self.config.schedule.seed, number]))
+            scenes = _pair(np.random.default_rng([self.config.schedule.seed, number]), self.part)
             pictures = [(draw(scene, self.config.size).picture * 255).round().astype(np.uint8) for scene in scenes]
             self.drawn[number] = pictures, [language.caption(scene) for scene in scenes]
         return self.drawn[number]
@@ -142,11 +144,11 @@ def save(model: CLIPModel, folder: Path) -> None:
 
 
 @torch.no_grad()
-def retrieval(model: CLIPModel, seed: int, count: int, size: int) -> dict[str, float]:
-    """How often, on new scenes, the caption is nearest to its picture (`caption_of`, among `count`), and how often an edit's direction
-    in pictures agrees more with its own direction in captions than with another's (`direction_of`)."""
+def retrieval(model: CLIPModel, seed: int, count: int, size: int, part: Subset | None = None) -> dict[str, float]:
+    """How often, on new scenes (of a part of the world), the caption is nearest to its picture (`caption_of`, among `count`), and how often
+    an edit's direction in pictures agrees more with its own direction in captions than with another's (`direction_of`)."""
     rng = np.random.default_rng(seed)
-    pairs = [_pair(rng) for _ in range(count)]
+    pairs = [_pair(rng, part) for _ in range(count)]
     (i0, t0), (i1, t1) = (_embedded(model, [pair[side] for pair in pairs], size) for side in (0, 1))
     direction = F.normalize(i1 - i0, dim=-1) @ F.normalize(t1 - t0, dim=-1).T
     right = torch.arange(count)
