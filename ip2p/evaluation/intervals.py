@@ -35,7 +35,7 @@ def mean(values: Sequence[float], share: bool = False) -> Mean:
     return Mean(middle, middle - reach, middle + reach, n)
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """Wilson's score interval of a share of `n`: never outside 0..1, and sensible for shares of 0 and 1 (Wilson 1927)."""
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     reach = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
@@ -55,12 +55,13 @@ def jackknife(statistic: Callable[..., float], sizes: Sequence[int]) -> Mean:
     ``statistic`` is given, for each sample of ``sizes`` units, the numbers (arrays) of the units to use. Each sample's share of the
     variance is Tukey's, from leaving out one unit after another (Efron and Stein 1981); the shares are added, and Student's t has the
     degrees of freedom that Satterthwaite (1946) gives such a sum. With crossed samples this counts what the two have in common twice, so
-    it errs to the wide side. `n` is the product of the sizes. Raises ValueError for a sample of one unit, of which no spread is known.
+    it errs to the wide side. `n` is the product of the sizes. The interval is not finite where a sample has a single unit, or the statistic is
+    not defined without some.
     """
-    if any(size < 2 for size in sizes):
-        raise ValueError(f"Samples of {', '.join(map(str, sizes))} units tell no interval: take two of each or more.")
     whole = [np.arange(size) for size in sizes]
     value, shares = statistic(*whole), []
+    if min(sizes) < 2:
+        return Mean(value, -math.inf, math.inf, math.prod(sizes))
     for place, size in enumerate(sizes):
         left = [statistic(*whole[:place], np.delete(whole[place], unit), *whole[place + 1 :]) for unit in range(size)]
         middle = math.fsum(left) / size

@@ -1,0 +1,63 @@
+"""A claim: what the paper says, a statement that can be measured for it, its estimate, and what decides whether it holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..evaluation.intervals import Mean
+from .blocks import Blocks, plain
+
+VERDICTS = ("reproduced", "not reproduced", "cannot be told", "measured")
+"""The last where the paper says nothing."""
+COSINE, POINTS, SHARE = "cosine", "points", "share"
+"""Units: of CLIP's axes; of differences of shares; of shares."""
+SMALLEST = {COSINE: 0.01, POINTS: 0.03, SHARE: 0.03}
+"""The smallest effect that counts, by unit."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A measurable ``statement`` for what the ``paper`` says ("" where it says nothing) of a ``figure``, or in a ``section``.
+
+    It holds where the estimate is above ``null`` (with ``below``: below it). ``needs`` are the blocks that it is estimated from; what
+    ``detail`` gives stands beside it.
+    """
+
+    id: str
+    figure: str
+    section: str
+    paper: str
+    statement: str
+    unit: str
+    needs: tuple[str, ...]
+    estimate: Callable[[Blocks], Mean]
+    null: float = 0.0
+    below: bool = False
+    margin: float | None = None
+    detail: Callable[[Blocks], dict[str, Any]] | None = None
+
+    @property
+    def smallest(self) -> float:
+        """The smallest effect that counts."""
+        return SMALLEST.get(self.unit, 0.0) if self.margin is None else self.margin
+
+    def verdict(self, found: Mean) -> str:
+        """One of VERDICTS: the whole interval has to lie on the statement's side of the null value, or to leave no room for an effect of
+        the smallest size that counts; between these it can't be told."""
+        if not self.paper:
+            return "measured"
+        if found.low == found.high == self.null:
+            return "cannot be told"  # everything was the same, which tells no spread
+        low, high = found.low - self.null, found.high - self.null
+        low, high = (-high, -low) if self.below else (low, high)
+        return "reproduced" if low > 0 else "not reproduced" if high < self.smallest else "cannot be told"
+
+    def found(self, blocks: Blocks) -> dict[str, Any]:
+        """The claim as JSON has it."""
+        mean = self.estimate(blocks)
+        if self.unit == SHARE:
+            mean = replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
+        told = plain(mean)
+        said = {name: getattr(self, name) for name in ("id", "figure", "section", "paper", "statement", "unit")}
+        numbers = {"estimate": told.pop("value"), **told, "margin": self.smallest}
+        return {**said, **numbers, "verdict": self.verdict(mean), "detail": self.detail(blocks) if self.detail else {}}

@@ -1,0 +1,93 @@
+"""From a run's verdicts to what its report says: claims, curves and tables as JSON values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .agreement import with_disagreements
+from .blocks import JUDGED, Block, Blocks, blocks, measured, plain
+from .config import CONDITIONS, Config
+from .edits import ANCHORS, middle
+from .hypotheses import hypotheses
+from .judged import rows
+
+FULL = CONDITIONS[0]
+AXES = ("direction", "similarity", *JUDGED)
+"""What is told of a setting."""
+
+
+def findings(out: Path, config: Config) -> dict[str, Any]:
+    """All that a run's verdicts say, as JSON values. Raises ValueError where stages have not run."""
+    found = blocks(rows(out))
+    for name in (FULL, "limits"):
+        if name in found:
+            found[name] = with_disagreements(found[name], found["anchors"])
+    tested = [claim.found(found) for claim in hypotheses(config) if set(claim.needs) <= set(found)]
+    return {
+        "claims": tested,
+        "curves": [_curve(name, found[name]) for name in (*config.editors.conditions, "sdedit")],
+        "anchors": _anchors(found["anchors"], found["sdedit"].tasks),
+        "grid": _grid(found),
+        "chains": _chains(found),
+        "limits": _limits(found),
+        "kinds": _kinds(found, config),
+        "kinds_at": {"text": config.evaluation.text_scale, "image": middle(config.evaluation)},
+    }
+
+
+def _told(block: Block, columns: Sequence[str] = AXES) -> dict[str, Any]:
+    return {column: plain(mean) for column, mean in measured(block, columns).items()}
+
+
+def _curve(name: str, block: Block) -> dict[str, Any]:
+    points = [{"at": at[-1], **_told(block.at_places([place]))} for place, at in enumerate(block.at)]
+    return {"name": name, "by": "strength" if name == "sdedit" else "image_scale", "points": points}
+
+
+def _anchors(block: Block, tasks: Sequence[str]) -> dict[str, Any]:
+    """On the tasks of Figure 8."""
+    own = block.some(tasks)
+    return {anchor: _told(own.at_places([own.at.index((anchor,))])) for anchor in ANCHORS}
+
+
+def _grid(found: Blocks) -> list[dict[str, Any]]:
+    block = found.get("grid")
+    cells = enumerate(block.at) if block else ()
+    return [{"text": at[0], "image": at[1], **_told(block.at_places([place]))} for place, at in cells if block]
+
+
+def _chains(found: Blocks) -> list[dict[str, Any]]:
+    """Of each stage: is its own change there when it is made ("own"), and at the end of the chain ("end")? How far the picture is then
+    from the start ("direction", "similarity")."""
+    block = found.get("chains")
+    if block is None:
+        return []
+    stages = sorted({int(at[0]) for at in block.at})
+    out: list[dict[str, Any]] = []
+    for stage in stages:
+        own, end = (block.at_places([block.at.index((when, stage))]) for when in (stage, stages[-1]))
+        done = {name: plain(measured(one, ["done"])["done"]) for name, one in (("own", own), ("end", end))}
+        out.append({"stage": stage, **done, **_told(own, ("direction", "similarity"))})
+    return out
+
+
+def _limits(found: Blocks) -> list[dict[str, Any]]:
+    """Over Figure 8's image scales, as all that is not told of a single setting."""
+    block = found.get("limits")
+    kinds = dict.fromkeys(block.kinds.tolist()) if block else ()
+    return [{"kind": kind, "editor": FULL, **_told(block.of_kinds([kind]))} for kind in kinds if block]
+
+
+def _kinds(found: Blocks, config: Config) -> list[dict[str, Any]]:
+    """By kind of edit at the image scale in the middle, with the shares in which CLIP and the judge disagree."""
+    block = found.get(FULL)
+    if block is None:
+        return []
+    at = block.at_places([block.at.index((config.evaluation.text_scale, middle(config.evaluation)))])
+    out = []
+    for kind in dict.fromkeys(config.evaluation.kinds):
+        own = at.of_kinds([kind])
+        told = _told(own, (*AXES, "clip_only", "judge_only"))
+        told["direction_not_done"], told["done_not_direction"] = told.pop("clip_only"), told.pop("judge_only")
+        out.append({"kind": kind, **told})
+    return out

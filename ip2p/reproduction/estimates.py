@@ -1,0 +1,99 @@
+"""The numbers that are estimated: how two curves differ, what a scale does, what becomes of a chain of edits."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .blocks import Block, Statistic
+
+DENSE = 40
+"""Places looked at between two settings of a curve, and along the range that two curves share."""
+USUAL_TEXT, USUAL_IMAGE = (5.0, 10.0), (1.0, 1.5)
+"""The scales that typically gave the paper its best results."""
+
+
+def difference(column: str) -> Statistic:
+    """The first block's mean less the second's."""
+    return lambda one, other: float(one[column].mean() - other[column].mean())
+
+
+def best(column: str) -> Statistic:
+    """The first block's highest mean over its settings less the second's."""
+    return lambda one, other: float(one[column].mean((0, 1)).max() - other[column].mean((0, 1)).max())
+
+
+def gap(x: str, y: str) -> Statistic:
+    """How far the first block's curve lies above the second's: their mean distance in ``y`` over the values of ``x`` that both reach.
+
+    A curve goes straight from setting to setting, and counts as the highest ``y`` that it has at this ``x`` or a greater one, as more of
+    both is better. Where one curve begins only where the other ends, they are compared at that end.
+    """
+
+    def statistic(one: Block, other: Block) -> float:
+        curves = [_dense(block[x].mean((0, 1)), block[y].mean((0, 1))) for block in (one, other)]
+        last = min(float(curve[0].max()) for curve in curves)
+        first = min(last, max(float(curve[0].min()) for curve in curves))
+        upper = [_highest(*curve, np.linspace(first, last, DENSE)) for curve in curves]
+        return float((upper[0] - upper[1]).mean())
+
+    return statistic
+
+
+def _dense(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve through points, with many more between them."""
+    along = np.linspace(0, len(x) - 1, DENSE * max(1, len(x) - 1) + 1)
+    number = np.arange(len(x))
+    return np.interp(along, number, x), np.interp(along, number, y)
+
+
+def _highest(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The highest ``y`` of a curve at these values of ``x`` or greater ones."""
+    return np.array([y[x >= min(value, x.max())].max() for value in at])
+
+
+def along(scale: int, column: str) -> Callable[[Block], float]:
+    """The mean of a column at the highest text (0) or image (1) scale of a grid less that at the lowest."""
+
+    def statistic(block: Block) -> float:
+        means = by_scale(block, scale, column)
+        return means[max(means)] - means[min(means)]
+
+    return statistic
+
+
+def by_scale(block: Block, scale: int, column: str) -> dict[float, float]:
+    """The mean of a column at each text (0) or image (1) scale of a grid."""
+    values = sorted({float(at[scale]) for at in block.at})
+    places = {value: [place for place, at in enumerate(block.at) if at[scale] == value] for value in values}
+    return {value: float(block[column][:, :, own].mean()) for value, own in places.items()}
+
+
+def usual_against_others(block: Block) -> float:
+    """The share of right edits at the usual pairs of scales less that at the other pairs; not a number where a grid has one sort only."""
+    scales = [(float(at[0]), float(at[1])) for at in block.at]
+    inside = np.array([USUAL_TEXT[0] <= text <= USUAL_TEXT[1] and USUAL_IMAGE[0] <= image <= USUAL_IMAGE[1] for text, image in scales])
+    if inside.all() or not inside.any():
+        return float("nan")
+    means = block["right"].mean((0, 1))
+    return float(means[inside].mean() - means[~inside].mean())
+
+
+def compounded(block: Block) -> float:
+    """How many more of a chain's edits are there at its end than after its first stage, on average."""
+    last = max(at[0] for at in block.at)
+    done = dict(zip(block.at, block["done"].mean((0, 1)), strict=True))
+    return float(sum(share for at, share in done.items() if at[0] == last) - done[1, 1])
+
+
+def lasting(block: Block) -> float:
+    """Of the edits before the last that were there after their own stage, the share that is there at the end of the chain."""
+    last = int(max(at[0] for at in block.at))
+    made = np.stack([block["done"][:, :, block.at.index((stage, stage))] for stage in range(1, last)])
+    left = np.stack([block["done"][:, :, block.at.index((last, stage))] for stage in range(1, last)])
+    return float((made * left).sum() / made.sum()) if made.any() else float("nan")
+
+
+def spoilt(block: Block) -> float:
+    """Of the edits that are done, the share that changed something else; not a number where none is done."""
+    done = block["done"].sum()
+    return float(1 - block["right"].sum() / done) if done else float("nan")
