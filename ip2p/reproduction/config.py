@@ -27,7 +27,7 @@ class Prompts:
 @dataclass(frozen=True)
 class Pairs:
     """Prompt-to-Prompt samples of each prompt, as `ip2p.pairs.draws.Settings`, made in ``shards`` parts; of a prompt at most ``keep``
-    are kept by the filter."""
+    are kept by the filter, whose thresholds lie ``slack`` below those of drawn pairs."""
 
     samples: int = 6
     steps: int = 12
@@ -36,6 +36,7 @@ class Pairs:
     batch: int = 6
     shards: int = 4
     keep: int = 4
+    slack: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _networks(table: dict[str, Any]) -> list[Stage]:
 
 
 def _data(config: Config, table: dict[str, Any]) -> list[Stage]:
-    drawn = {name: value for name, value in table["pairs"].items() if name != "keep"}
+    drawn = {name: value for name, value in table["pairs"].items() if name not in ("keep", "slack")}
     shards = tuple(f"samples/{shard}" for shard in range(config.pairs.shards))
     needs = ("clip", "painter", "triplets")
     return [

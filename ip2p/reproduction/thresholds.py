@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..captions.files import beside
 from ..captions.triplet import Triplet
 from ..ids import chance_of, seed_of
-from ..pairs.thresholds import Rules
+from ..pairs.thresholds import Rules, Thresholds
 from . import places, prompts
 from .config import Config
 
@@ -42,9 +43,16 @@ def measured(out: Path, config: Config) -> Rules:
         known = [triplets[number % len(triplets)] for number in range(COUNT)]
         drawn = (_drawn(triplet, number, config) for number, triplet in enumerate(known))
         pictures = (np.stack(each) for each in zip(*drawn, strict=True))
-        found[kind] = thresholds(scored(scorer, [(triplet.caption, triplet.edited_caption) for triplet in known], *pictures))
+        right = thresholds(scored(scorer, [(triplet.caption, triplet.edited_caption) for triplet in known], *pictures))
+        found[kind] = _eased(right, config.pairs.slack)
         log.info("%s: %s", kind, found[kind])
     return Rules(kinds=found)
+
+
+def _eased(right: Thresholds, slack: float) -> Thresholds:
+    """Thresholds lowered by the slack that pictures get for being a small painter's."""
+    names = ("image", "caption", "edited_caption", "direction")
+    return replace(right, **{name: round(max(-1.0, getattr(right, name) - slack), 2) for name in names})
 
 
 def of_kinds(triplets: list[Triplet]) -> dict[str, list[Triplet]]:
