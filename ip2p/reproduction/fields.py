@@ -3,6 +3,8 @@
 A field's name is that of its function; its words follow it in the template (`{{curves full sdedit}}`).
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +21,10 @@ NAMES = {
 """What conditions, baselines and anchors are called on the page and in its figures."""
 COLUMNS = {"direction": "direction", "similarity": "image similarity", "done": "done", "kept": "kept", "right": "right"}
 SHARES = ("done", "kept", "right")
+UNITS = {"cosine": "for cosines", "share": "points for shares"}
+VERDICTS = ("reproduced", "not reproduced", "cannot be told", "measured")
+FIGURES = {"learning": "learning", "true": "right answers", "axes": "CLIP and the judge"}
+"""What claims are about that are of no figure of the paper."""
 BY = {"image_scale": "image scale", "strength": "strength"}
 
 Report = Mapping[str, Any]
@@ -52,6 +58,12 @@ def start(report: Report, words: Sequence[str]) -> str:
     return f"going on from the {found} editor's" if found else "from nothing"
 
 
+def margins(report: Report, words: Sequence[str]) -> str:
+    """`margins`: the smallest effect that counts, by unit."""
+    found = {str(one["unit"]).replace("points", "share"): one["margin"] for one in report["claims"] if one["paper"] and one["margin"]}
+    return ", ".join(f"{number(found[unit], unit)} {UNITS.get(unit, unit)}" for unit in sorted(found))
+
+
 def claim(report: Report, words: Sequence[str]) -> str:
     """`claim ID`: its estimate and interval, in running text."""
     return estimated(_claim(report, words[0]))
@@ -70,46 +82,66 @@ def _claim(report: Report, name: str) -> Mapping[str, Any]:
 
 
 def estimated(one: Mapping[str, Any]) -> str:
-    """A claim's estimate with its interval, in its unit."""
+    """A claim's estimate in its unit, with its interval."""
     unit = str(one["unit"])
-    middle = number(one["estimate"], unit)
-    return middle if one["low"] is None else f"{middle} ({number(one['low'], unit)} to {number(one['high'], unit)})"
+    said = number(one["estimate"], unit) + (" points" if unit == "points" else "%" if unit == "share" else "")
+    return said if one["low"] is None else f"{said} ({number(one['low'], unit)} to {number(one['high'], unit)})"
 
 
 def number(found: float | None, unit: str) -> str:
-    """A number in its unit: shares as percent, differences of shares as points of percent with their sign, all else as it is."""
+    """A number of a unit, without it: shares in percent, differences of shares in points of percent with their sign, all else as it is."""
     if found is None:
         return "unknown"
-    if unit == "share":
-        return f"{100 * found:.0f}%"
-    if unit == "points":
-        return f"{100 * found:+.0f} points"
-    return f"{found:.3f}"
+    if unit in ("share", "points"):
+        return f"{100 * found + 0.0:{'+' if unit == 'points' else ''}.0f}"
+    return f"{found:.2f}" if unit in ("edits", "image scale") else f"{found:.3f}"
 
 
 def claims(report: Report, words: Sequence[str]) -> str:
     """`claims 8`: what the paper says of a figure, and each measured claim of it with its verdict."""
-    own = [one for one in report["claims"] if str(one["figure"]) == words[0]]
+    own = _of_figure(report, words[0])
     if not own:
         return "*Not measured in this run.*"
-    said = dict.fromkeys(f"{one['paper'].rstrip('.')} (section {one['section']})." for one in own if one["paper"])
+    said = dict.fromkeys(_cited(_capital(one["paper"].rstrip(".")), str(one["section"])) for one in own if one["paper"])
     paper = ["**The paper.** " + " ".join(said)] if said else []
-    found = [f"- {one['statement'].rstrip('.')}: {estimated(one)}, n = {one['n']}. **{_capital(one['verdict'])}.**" for one in own]
+    found = [f"- {_plainly(one)}: {estimated(one)}, n = {one['n']:,}{_detail(one)}. **{_capital(one['verdict'])}.**" for one in own]
     return "\n\n".join([*paper, "**Found.**\n\n" + "\n".join(found)])
+
+
+def _of_figure(report: Report, figure: str) -> list[Mapping[str, Any]]:
+    return [one for one in report["claims"] if str(one["figure"]) == figure]
+
+
+def _cited(text: str, section: str) -> str:
+    """What the paper says, with the place where it does, unless it names one itself."""
+    named = re.search(r"\((section|Figure) [\d.]+\)$", text)
+    return f"{text}." if named else f"{text} ({'section ' if section[:1].isdigit() else ''}{section})."
+
+
+def _plainly(one: Mapping[str, Any]) -> str:
+    return str(one["statement"]).rstrip(".")
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def summary(report: Report, words: Sequence[str]) -> str:
-    """`summary`: every claim as a row."""
-    rows = [[_figure(one["figure"]), one["statement"].rstrip("."), estimated(one), one["verdict"]] for one in report["claims"]]
-    return _table(["", "what was tested", "estimate, with its 95% interval", "verdict"], rows, right=(2,))
+def _detail(one: Mapping[str, Any]) -> str:
+    """What stands beside an estimate: a number for each name."""
+    unit = "share" if one["unit"] in ("points", "share") else str(one["unit"])
+    told = [f"{name}: {number(found, unit)}{'%' if unit == 'share' else ''}" for name, found in one["detail"].items()]
+    return f" ({'; '.join(told)})" if told else ""
 
 
-def _figure(name: object) -> str:
-    return f"Figure {name}" if str(name).isdigit() else ""
+def headlines(report: Report, words: Sequence[str]) -> str:
+    """`headlines`: the first claim of each figure, and how many of its claims have which verdict."""
+    rows = []
+    for figure in dict.fromkeys(str(one["figure"]) for one in report["claims"]):
+        own = _of_figure(report, figure)
+        counts = Counter(str(one["verdict"]) for one in own)
+        verdicts = ", ".join(f"{counts[said]} {said}" for said in VERDICTS if counts[said])
+        rows.append([FIGURES.get(figure, f"Figure {figure}"), _plainly(own[0]), estimated(own[0]), str(own[0]["verdict"]), verdicts])
+    return _table(["", "tested first", "estimate, with its 95% interval", "verdict", "all that was tested"], rows, right=(2,))
 
 
 def curves(report: Report, words: Sequence[str]) -> str:
@@ -137,9 +169,9 @@ def grid(report: Report, words: Sequence[str]) -> str:
 
 
 def chains(report: Report, words: Sequence[str]) -> str:
-    """`chains`: how often each edit of a chain is there at its end."""
-    rows = [[f"{one['stage']}.", mean(one["own"], True)] for one in report["chains"]]
-    return _table(["edit", "there at the end"], rows, right=(1,))
+    """`chains`: how often each edit of a chain is there when it is made, and at the end."""
+    rows = [[f"{one['stage']}.", mean(one["own"], True), mean(one["end"], True)] for one in report["chains"]]
+    return _table(["edit", "there when it is made", "there at the end"], rows, right=(1, 2))
 
 
 def limits(report: Report, words: Sequence[str]) -> str:
@@ -162,7 +194,7 @@ def _cells(point: Mapping[str, Any]) -> list[str]:
 
 def mean(found: Mapping[str, Any], share: bool) -> str:
     """A mean with its interval in a cell."""
-    one = {"estimate": found["value"], "low": found["low"], "high": found["high"], "unit": "share" if share else ""}
+    one = {"estimate": found["value"], "low": found["low"], "high": found["high"], "unit": "share" if share else "cosine"}
     return estimated(one)
 
 
@@ -189,11 +221,12 @@ FIELDS: dict[str, Callable[[Report, Sequence[str]], str]] = {
     "count": count,
     "curves": curves,
     "grid": grid,
+    "headlines": headlines,
     "kinds": kinds,
     "limits": limits,
+    "margins": margins,
     "sets": sets,
     "start": start,
-    "summary": summary,
     "value": value,
     "verdict": verdict,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.disk import make_folder, read_file, write_file
-from .fields import FIELDS, Report, summary
+from .fields import FIELDS, Report, headlines
 
 ROOT = Path(__file__).resolve().parents[2]
 README, PAGE, KEPT = ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT / "docs" / "reproduction"
@@ -85,7 +85,7 @@ def write(out: Path | None = None) -> list[Path]:
         _copy(out)
     report = read(KEPT / REPORT)
     save(PAGE, report, KEPT.name, (KEPT / NOTES).read_text(encoding="utf-8") if (KEPT / NOTES).is_file() else "")
-    write_file(README, marked(README.read_text(encoding="utf-8"), summary(report, ())).encode())
+    write_file(README, marked(README.read_text(encoding="utf-8"), headlines(report, ())).encode())
     return [PAGE, README]
 
 

@@ -58,9 +58,9 @@ def test_what_a_run_did_not_measure_is_said():
 @pytest.mark.parametrize(
     ("value", "unit", "said"),
     [
-        (0.615, "share", "62%"),
-        (0.1, "points", "+10 points"),
-        (-0.1, "points", "-10 points"),
+        (0.615, "share", "62"),
+        (0.1, "points", "+10"),
+        (-0.1, "points", "-10"),
         (0.5, "cosine", "0.500"),
         (None, "cosine", "unknown"),
     ],
@@ -86,6 +86,14 @@ def test_nobody_typed_a_number():
     assert typed("It is 0.5 now.") == ["0.5"]
     assert typed(TEMPLATE) == []
     assert not notes.is_file() or typed(notes.read_text(encoding="utf-8")) == []
+
+
+def test_an_estimate_is_said_with_its_unit_and_interval():
+    told = {"estimate": 0.4, "low": 0.25, "high": 0.5}
+    assert fields.estimated(told | {"unit": "share"}) == "40% (25 to 50)"
+    assert fields.estimated(told | {"unit": "points"}) == "+40 points (+25 to +50)"
+    assert fields.estimated(told | {"unit": "cosine"}) == "0.400 (0.250 to 0.500)"
+    assert fields.estimated(told | {"unit": "cosine", "low": None, "high": None}) == "0.400"
 
 
 def test_a_marked_part_is_replaced_and_all_else_stays():
