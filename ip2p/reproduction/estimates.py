@@ -6,8 +6,8 @@ import numpy as np
 
 from .blocks import Block, Statistic
 
-DENSE = 40
-"""Places looked at between two settings of a curve, and along the range that two curves share."""
+PLACES = 40
+"""Where along the range that they share two curves are compared."""
 USUAL_TEXT, USUAL_IMAGE = (5.0, 10.0), (1.0, 1.5)
 """The scales that typically gave the paper its best results."""
 
@@ -30,25 +30,22 @@ def gap(x: str, y: str) -> Statistic:
     """
 
     def statistic(one: Block, other: Block) -> float:
-        curves = [_dense(block[x].mean((0, 1)), block[y].mean((0, 1))) for block in (one, other)]
+        curves = [(block[x].mean((0, 1)), block[y].mean((0, 1))) for block in (one, other)]
         last = min(float(curve[0].max()) for curve in curves)
         first = min(last, max(float(curve[0].min()) for curve in curves))
-        upper = [_highest(*curve, np.linspace(first, last, DENSE)) for curve in curves]
-        return float((upper[0] - upper[1]).mean())
+        above = [highest(*curves[0], at) - highest(*curves[1], at) for at in np.linspace(first, last, PLACES)]
+        return float(np.mean(above))
 
     return statistic
 
 
-def _dense(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A curve through points, with many more between them."""
-    along = np.linspace(0, len(x) - 1, DENSE * max(1, len(x) - 1) + 1)
-    number = np.arange(len(x))
-    return np.interp(along, number, x), np.interp(along, number, y)
-
-
-def _highest(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The highest ``y`` of a curve at these values of ``x`` or greater ones."""
-    return np.array([y[x >= min(value, x.max())].max() for value in at])
+def highest(x: np.ndarray, y: np.ndarray, at: float) -> float:
+    """The highest ``y`` of the straight lines from point to point where ``x`` is ``at`` (or its greatest, if that is less) or more."""
+    reached = y[x >= min(at, float(x.max()))]
+    start, end = x[:-1] - at, x[1:] - at
+    crossed = start * end < 0
+    share = start[crossed] / (start - end)[crossed]
+    return float(np.concatenate([reached, y[:-1][crossed] * (1 - share) + y[1:][crossed] * share]).max())
 
 
 def along(scale: int, column: str) -> Callable[[Block], float]:
