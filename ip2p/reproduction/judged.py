@@ -88,7 +88,7 @@ def _verdicts(out: Path, config: Config, task: "Task | Chain") -> Iterator[Row]:
             found, settings = read(out, job.name, job.seed, task.id), settings_of(job.name, config)
             for at, picture, numbers in zip(settings, found.pictures / np.float32(255), found.numbers.tolist(), strict=True):
                 of_clip = dict(zip(COLUMNS, numbers, strict=True))
-                for where, done, kept in _of_chain(task, picture, at) if isinstance(task, Chain) else _of_task(task, picture, at):
+                for where, done, kept in of_chain(task, picture, at) if isinstance(task, Chain) else of_task(task, picture, at):
                     yield Row(job.name, job.seed, task.id, task.kind, where, **of_clip, done=int(done), kept=int(kept))
 
 
@@ -96,16 +96,19 @@ Verdict = tuple[At, bool, bool]
 """(setting, done, kept)."""
 
 
-def _of_task(task: "Task", picture: np.ndarray, at: At) -> list[Verdict]:
+def of_task(task: "Task", picture: np.ndarray, at: At) -> list[Verdict]:
+    """The one verdict on a picture (H, W, 3) in [0, 1] of a task."""
     from ..worlds.judge import judge
 
     verdict = judge(picture, task)
     return [(at, verdict.done, verdict.kept)]
 
 
-def _of_chain(chain: "Chain", picture: np.ndarray, at: At) -> list[Verdict]:
-    """Is each edit so far there? Each is judged in the scene with those of the others that the picture seems to have, since an earlier
-    edit that is missing would else hide a later one."""
+def of_chain(chain: "Chain", picture: np.ndarray, at: At) -> list[Verdict]:
+    """Is each edit of the stages so far there in a picture (H, W, 3) in [0, 1]?
+
+    Each is judged in the scene with those of the others that the picture seems to have, since one that is missing would else hide it.
+    """
     from ..worlds.judge import judge
 
     numbers = range(int(at[0]))
