@@ -32,7 +32,7 @@ class Pairs:
     samples: int = 6
     steps: int = 12
     p: tuple[float, float] = (0.1, 0.9)
-    guidance: tuple[float, float] = (4.0, 8.0)
+    guidance: tuple[float, float] = (1.5, 4.0)
     batch: int = 6
     shards: int = 4
     keep: int = 4

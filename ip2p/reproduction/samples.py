@@ -1,13 +1,20 @@
 """A reproduction's candidates: Prompt-to-Prompt pairs of every triplet, painted and scored by the run's own networks (section 3.1.2)."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from ..captions.triplet import Triplet
 from ..ids import seed_of
-from ..pairs.build import Plan, build, opened
-from ..pairs.draws import Settings
+from ..pairs.build import ModelPaint, Plan, build, opened
+from ..pairs.draws import Sample, Settings
+from ..pairs.early_stop import Midway
 from ..pairs.loop import Tally, Watch, once, run
+from ..sampling import OnStep
+from ..training.cpu import quicken
 from . import places, prompts
 from .config import Config
 
@@ -25,6 +32,9 @@ def samples(out: Path, config: Config, shard: int) -> None:
     mine = part_of(prompts.read(out), shard, config.pairs.shards)
     asked = plan(out, config)
     stage, told = build(asked)
+    assert isinstance(stage.paint, ModelPaint)
+    quicken(stage.paint.model.unet)
+    stage.paint = Bfloat(stage.paint.model, stage.settings)
     done = 0
 
     def on_prompt(triplet: Triplet, tally: Tally) -> None:
@@ -33,6 +43,15 @@ def samples(out: Path, config: Config, shard: int) -> None:
         log.info("samples/%d: step %d of %d", shard, done, len(mine))
 
     run(mine, stage, opened(asked, told), asked.kind, Watch(on_prompt=on_prompt))
+
+
+class Bfloat(ModelPaint):
+    """A painter under bfloat16 autocast, as small ones are trained: a quarter quicker on a processor."""
+
+    def __call__(self, samples: Sequence[Sample], midway: Midway, on_step: OnStep | None = None) -> Tensor:
+        """See `pairs.generate.Paint`."""
+        with torch.autocast(next(self.model.unet.parameters()).device.type, dtype=torch.bfloat16):
+            return super().__call__(samples, midway, on_step).float()
 
 
 def part_of(triplets: list[Triplet], shard: int, shards: int) -> list[Triplet]:
