@@ -14,6 +14,7 @@ NAMES = {
     "unfiltered": "unfiltered pairs",
     "true": "right answers",
     "sdedit": "SDEdit",
+    "sdedit-own": "SDEdit at its own scale",
     "nothing": "nothing done",
     "answer": "the right answer",
     "encoded": "the right answer through the autoencoder",
