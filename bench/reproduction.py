@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ip2p.reproduction.page import REPORT, estimated, read  # noqa: E402
+from ip2p.reproduction.fields import estimated  # noqa: E402
+from ip2p.reproduction.page import REPORT, read  # noqa: E402
 
 
 def main() -> None:
