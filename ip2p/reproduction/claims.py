@@ -7,7 +7,7 @@ from typing import Any
 from .agreement import with_disagreements
 from .blocks import JUDGED, Block, Blocks, blocks, measured, plain
 from .config import CONDITIONS, Config
-from .edits import ANCHORS, middle
+from .edits import ANCHORS, BASELINES, middle
 from .hypotheses import hypotheses
 from .judged import rows
 
@@ -25,8 +25,8 @@ def findings(out: Path, config: Config) -> dict[str, Any]:
     tested = [claim.found(found) for claim in hypotheses(config) if set(claim.needs) <= set(found)]
     return {
         "claims": tested,
-        "curves": [_curve(name, found[name]) for name in (*config.editors.conditions, "sdedit")],
-        "anchors": _anchors(found["anchors"], found["sdedit"].tasks),
+        "curves": [_curve(name, found[name]) for name in (*config.editors.conditions, *BASELINES)],
+        "anchors": _anchors(found["anchors"], found[BASELINES[0]].tasks),
         "grid": _grid(found),
         "chains": _chains(found),
         "limits": _limits(found),
@@ -41,7 +41,7 @@ def _told(block: Block, columns: Sequence[str] = AXES) -> dict[str, Any]:
 
 def _curve(name: str, block: Block) -> dict[str, Any]:
     points = [{"at": at[-1], **_told(block.at_places([place]))} for place, at in enumerate(block.at)]
-    return {"name": name, "by": "strength" if name == "sdedit" else "image_scale", "points": points}
+    return {"name": name, "by": "strength" if name in BASELINES else "image_scale", "points": points}
 
 
 def _anchors(block: Block, tasks: Sequence[str]) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _chains(found: Blocks) -> list[dict[str, Any]]:
 
 
 def _limits(found: Blocks) -> list[dict[str, Any]]:
-    """Over Figure 8's image scales, as all that is not told of a single setting."""
+    """Over all image scales that were tried."""
     block = found.get("limits")
     kinds = dict.fromkeys(block.kinds.tolist()) if block else ()
     return [{"kind": kind, "editor": FULL, **_told(block.of_kinds([kind]))} for kind in kinds if block]

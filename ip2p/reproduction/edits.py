@@ -27,6 +27,8 @@ At = tuple[float | str, ...]
 """A setting: (text scale, image scale), (strength,), (stage,) of a chain from 1, or an anchor's name."""
 OWN = ("grid", "chains", "limits", "other")
 """What only the paper's recipe is asked besides Figure 8's curve: Figure 4, 11 and 13, and each task with another one's instruction."""
+BASELINES = ("sdedit", "sdedit-own")
+"""SDEdit at the same text scale as the method, as the paper has it, and at the painter's own, which is the best for its pictures."""
 ANCHORS = ("nothing", "answer", "encoded")
 """The source as it is; the right answer; that after the autoencoder, which is the best that an editor can reach."""
 TOGETHER = 8
@@ -45,18 +47,19 @@ class Job:
 
 
 def jobs(config: Config) -> list[Job]:
-    """Everything that is edited. Names are conditions (Figures 8 and 10), "sdedit", OWN and "anchors"."""
+    """Everything that is edited. Names are conditions (Figures 8 and 10), OWN, BASELINES and "anchors"."""
     seeds, conditions = config.editors.seeds, config.editors.conditions
     out = [Job(name, seed, (f"editors/{name}/{seed}", "clip")) for name in conditions for seed in seeds]
     if CONDITIONS[0] in conditions:
         out += [Job(name, seed, (f"editors/{CONDITIONS[0]}/{seed}", "clip")) for name in OWN for seed in seeds]
-    return [*out, *(Job("sdedit", seed, ("painter", "clip")) for seed in seeds), Job("anchors", 0, ("painter", "clip"))]
+    out += [Job(name, seed, ("painter", "clip")) for name in BASELINES for seed in seeds]
+    return [*out, Job("anchors", 0, ("painter", "clip"))]
 
 
 def settings_of(name: str, config: Config) -> list[At]:
     """The settings of a job's pictures, in their order."""
     asked = config.evaluation
-    if name == "sdedit":
+    if name in BASELINES:
         return [(strength,) for strength in asked.strengths]
     if name == "chains":
         from .tasks import STAGES
@@ -72,7 +75,8 @@ def _scales(name: str, asked: Evaluation) -> tuple[tuple[float, ...], tuple[floa
     """The text scales and the image scales of a job, of which it tries every pair."""
     if name == "grid":
         return asked.grid_text, asked.grid_image
-    return (asked.text_scale,), (middle(asked),) if name == "other" else asked.image_scales
+    few = {"other": (middle(asked),), "limits": asked.image_scales[:-1:2]}
+    return (asked.text_scale,), few.get(name, asked.image_scales)
 
 
 def middle(asked: Evaluation) -> float:
@@ -173,11 +177,12 @@ Maker = Callable[[Sequence[int]], "Iterable[Tensor]"]
 
 
 def _maker(out: Path, config: Config, name: str, seed: int, every: "Sequence[Task | Chain]") -> Maker:
-    if name in ("sdedit", "anchors"):
+    if name in (*BASELINES, "anchors"):
         from ..text_to_image import TextToImage
 
         model = TextToImage.load(places.painter(out))
-        return _sdedits(model, config.evaluation, seed, every) if name == "sdedit" else _anchors(model, every)
+        scale = config.evaluation.text_scale if name == BASELINES[0] else config.painter.text_scale
+        return _anchors(model, every) if name == "anchors" else _sdedits(model, config.evaluation, scale, seed, every)
     from ..edit import Editor
 
     editor = Editor.load(places.editor(out, CONDITIONS[0] if name in OWN else name, seed))
@@ -215,7 +220,7 @@ def _chains(editor: Any, asked: Evaluation, seed: int, every: "Sequence[Any]") -
     return lambda numbers: map(make, numbers)
 
 
-def _sdedits(model: Any, asked: Evaluation, seed: int, every: "Sequence[Any]") -> Maker:
+def _sdedits(model: Any, asked: Evaluation, scale: float, seed: int, every: "Sequence[Any]") -> Maker:
     """The painter by the captions of the edited pictures, as the paper's baseline."""
 
     def make(numbers: Sequence[int]) -> "Iterable[Tensor]":
@@ -224,7 +229,7 @@ def _sdedits(model: Any, asked: Evaluation, seed: int, every: "Sequence[Any]") -
         some = [every[number] for number in numbers]
         sources, captions = torch.cat([_source(task) for task in some]), [task.edited_caption for task in some]
         noise = [seed_of("edit", task.id, seed) for task in some]
-        told = {"steps": asked.steps, "scale": asked.text_scale, "seed": noise}
+        told = {"steps": asked.steps, "scale": scale, "seed": noise}
         return torch.stack([model.sdedit(sources, captions, strength, **told) for strength in asked.strengths], dim=1).unbind()
 
     return make

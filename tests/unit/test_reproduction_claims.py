@@ -16,7 +16,7 @@ from ip2p.reproduction.edits import ANCHORS, jobs, settings_of
 from ip2p.reproduction.judged import Row
 
 CONFIG = Config(
-    editors=Editors(seeds=(1, 2, 3)), evaluation=Evaluation(tasks=18, limits=9, chains=6, grid_tasks=9, image_scales=(1.0, 1.6, 2.2))
+    editors=Editors(seeds=(1, 2, 3)), evaluation=Evaluation(tasks=18, limits=14, chains=6, grid_tasks=9, image_scales=(1.0, 1.6, 2.2))
 )
 BASE = {"direction": 0.2, "similarity": 0.8, "distance": 0.05, "done": 1, "kept": 1}
 
@@ -127,7 +127,7 @@ def verdicts(better):
     """Rows of all jobs in which the full recipe is as good as asked, and the others are not."""
     rng, rows = np.random.default_rng(0), []
     tasks = [(f"{kind}-{number}", kind) for number, kind in enumerate(CONFIG.evaluation.kinds * 2)]
-    limits = [(f"{kind}-{number}", kind) for kind in CONFIG.evaluation.limit_kinds for number in range(9)]
+    limits = [(f"{kind}-{number}", kind) for kind in CONFIG.evaluation.limit_kinds for number in range(14)]
     chains = [(f"chain-{number}", "x+y+z") for number in range(6)]
     asked = {"chains": chains, "limits": limits, "anchors": [*tasks, *limits], "grid": tasks[:9]}
     for job in jobs(CONFIG):
@@ -168,7 +168,7 @@ def test_findings_find_what_was_put_in(tmp_path):
         assert told[name]["verdict"] == "reproduced", told[name]
         assert told[name]["low"] <= told[name]["estimate"] <= told[name]["high"]
     assert told["true-right"]["verdict"] == "measured"
-    assert [curve["name"] for curve in found["curves"]] == ["full", "tenth", "unfiltered", "true", "sdedit"]
+    assert [curve["name"] for curve in found["curves"]] == ["full", "tenth", "unfiltered", "true", "sdedit", "sdedit-own"]
     assert found["anchors"]["answer"]["right"]["value"] == 1
     assert {line["kind"] for line in found["limits"]} == {"zoom", "count", "swap"}
     assert [line["kind"] for line in found["kinds"]] == list(CONFIG.evaluation.kinds)
@@ -178,7 +178,10 @@ def test_findings_find_what_was_put_in(tmp_path):
 def test_findings_of_no_difference_claim_none(tmp_path):
     found = claims.findings(written(tmp_path, verdicts(better=0)), CONFIG)
     told = {claim["id"]: claim["verdict"] for claim in found["claims"]}
-    assert all(told[name] != "reproduced" for name in ("8-similarity", "8-right", "10-tenth-direction", "13-zoom", "learning-done"))
+    assert all(
+        told[name] != "reproduced"
+        for name in ("8-similarity", "8-right", "8-own-similarity", "10-tenth-direction", "13-zoom", "learning-done")
+    )
 
 
 def test_claims_about_what_a_run_has_not_made_are_left_out(tmp_path):
@@ -186,7 +189,7 @@ def test_claims_about_what_a_run_has_not_made_are_left_out(tmp_path):
     rows = [row for row in verdicts(better=1) if row.name not in ("tenth", "unfiltered")]
     found = claims.findings(written(tmp_path, rows), few)
     assert not any(claim["id"].startswith("10-") for claim in found["claims"])
-    assert [curve["name"] for curve in found["curves"]] == ["full", "true", "sdedit"]
+    assert [curve["name"] for curve in found["curves"]] == ["full", "true", "sdedit", "sdedit-own"]
 
 
 def test_verdicts_that_are_missing_or_broken_are_told(tmp_path):

@@ -120,6 +120,8 @@ def test_pictures_are_those_of_the_plain_editor(run):
     painter = TextToImage.load(places.painter(run))
     alone = painter.sdedit(source, task.edited_caption, 0.9, steps=2, scale=7.5, seed=noise)[0]
     assert np.abs(alone.numpy() * 255 - edits.pictures(run, "sdedit", 2, task.id)[1]).max() <= 1
+    own = painter.sdedit(source, task.edited_caption, 0.9, steps=2, scale=SMALL.painter.text_scale, seed=noise)[0]
+    assert np.abs(own.numpy() * 255 - edits.pictures(run, "sdedit-own", 2, task.id)[1]).max() <= 1
 
 
 def test_other_instructions_are_other_pictures(run):
@@ -153,7 +155,7 @@ def test_verdicts_of_all_shards_are_whole_and_the_same_after_a_stop(run):
     for shard in range(2):
         judged.judged(run, SMALL, shard)
     rows = judged.rows(run)
-    per_job = {"grid": 2 * 4, "chains": 1 * 6, "limits": 1 * 3, "other": 3, "sdedit": 3 * 2, "anchors": (3 + 1) * 3}
+    per_job = {"grid": 2 * 4, "chains": 1 * 6, "limits": 1, "other": 3, "sdedit": 3 * 2, "sdedit-own": 3 * 2, "anchors": (3 + 1) * 3}
     for job in edits.jobs(SMALL):
         mine = [row for row in rows if (row.name, row.seed) == (job.name, job.seed)]
         assert len(mine) == per_job.get(job.name, 3 * 3), job
