@@ -50,9 +50,9 @@ def measured(out: Path, config: Config) -> Rules:
 
 
 def _eased(right: Thresholds, slack: float) -> Thresholds:
-    """Thresholds lowered by the slack that pictures get for being a small painter's."""
+    """Thresholds lowered by a share of their size, which a small painter's pictures get for being rougher than drawn ones."""
     names = ("image", "caption", "edited_caption", "direction")
-    return replace(right, **{name: round(max(-1.0, getattr(right, name) - slack), 2) for name in names})
+    return replace(right, **{name: round(value - slack * abs(value), 2) for name in names if (value := getattr(right, name)) is not None})
 
 
 def of_kinds(triplets: list[Triplet]) -> dict[str, list[Triplet]]:
