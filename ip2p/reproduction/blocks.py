@@ -9,11 +9,12 @@ import numpy as np
 
 from ..evaluation.intervals import Mean, jackknife, wilson
 from .config import CONDITIONS
-from .edits import OWN, At
+from .edits import COLUMNS as OF_CLIP
+from .edits import OWN, SECOND, At
 from .judged import Row
 
-COLUMNS = ("direction", "similarity", "distance", "done", "kept", "right")
 JUDGED = ("done", "kept", "right")
+COLUMNS = (*OF_CLIP, *SECOND, *JUDGED)
 SHARES = (*JUDGED, "clip_only", "judge_only")
 """Columns of 0 and 1: the judge's, and where CLIP and the judge disagree (`agreement`)."""
 

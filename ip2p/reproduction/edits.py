@@ -35,6 +35,8 @@ TOGETHER = 8
 """Tasks that are edited before their files are written, in one batch where that is quicker."""
 COLUMNS = {"direction": "clip_direction", "similarity": "clip_image", "distance": "l1_target"}
 """What is measured of a picture, and as which of `ip2p.metrics`'s columns: the paper's axes, and how far it is from the right answer."""
+SECOND = {"second_direction": "clip_direction", "second_similarity": "clip_image"}
+"""The axes by the pack's own CLIP, which had no part in the run: the run's own has also chosen the pairs that editors are trained on."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def asked_of(name: str, config: Config) -> "Sequence[Task | Chain]":
 
 
 class Edited(NamedTuple):
-    """The pictures of one task (N, H, W, 3), uint8, one for each setting, and their numbers (N, 3) under COLUMNS."""
+    """The pictures of one task (N, H, W, 3), uint8, one for each setting, and their numbers (N, 5) under COLUMNS and SECOND."""
 
     pictures: np.ndarray
     numbers: np.ndarray
@@ -151,7 +153,7 @@ def _write(path: Path, made: "Tensor", numbers: np.ndarray) -> None:
 
 
 def _measures(out: Path) -> "Callable[[Task | Chain, Tensor], np.ndarray]":
-    """(task, pictures (N, H, W, 3)) -> their numbers (N, 3); those of a chain are of what should be there at each stage."""
+    """(task, pictures (N, H, W, 3)) -> their numbers (N, 5); those of a chain are of what should be there at each stage."""
     import torch
 
     from ..metrics.measures import Item, Measures
@@ -159,7 +161,7 @@ def _measures(out: Path) -> "Callable[[Task | Chain, Tensor], np.ndarray]":
     from ..worlds.drawing import draw
     from .tasks import Chain
 
-    measures = Measures.load(clip=str(places.clip(out)))
+    measures = {Measures.load(clip=name): columns for name, columns in ((str(places.clip(out)), COLUMNS), ("world", SECOND))}
 
     def measured(task: "Task | Chain", made: "Tensor") -> np.ndarray:
         stages = [range(stage + 1) for stage in range(len(made))]
@@ -167,7 +169,8 @@ def _measures(out: Path) -> "Callable[[Task | Chain, Tensor], np.ndarray]":
         source, before = torch.from_numpy(draw(task.scene, task.size).picture), language.caption(task.scene)
         targets = {scene: torch.from_numpy(draw(scene, task.size).picture) for scene in dict.fromkeys(after)}
         items = [Item(source, one, targets[scene], None, before, language.caption(scene)) for one, scene in zip(made, after, strict=True)]
-        return np.array([[row[column] for column in COLUMNS.values()] for row in measures.batch(items)])
+        tables = [[[row[column] for column in columns.values()] for row in one.batch(items)] for one, columns in measures.items()]
+        return np.concatenate([np.array(table) for table in tables], axis=1)
 
     return measured
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import places
 from .config import Config
-from .edits import COLUMNS, At, asked_of, jobs, read, settings_of
+from .edits import COLUMNS, SECOND, At, asked_of, jobs, read, settings_of
 
 if TYPE_CHECKING:
     from .tasks import Chain, Task
@@ -36,6 +36,8 @@ class Row:
     direction: float
     similarity: float
     distance: float
+    second_direction: float
+    second_similarity: float
     done: int
     kept: int
 
@@ -87,7 +89,7 @@ def _verdicts(out: Path, config: Config, task: "Task | Chain") -> Iterator[Row]:
         if any(task.id == other.id for other in asked_of(job.name, config)):
             found, settings = read(out, job.name, job.seed, task.id), settings_of(job.name, config)
             for at, picture, numbers in zip(settings, found.pictures / np.float32(255), found.numbers.tolist(), strict=True):
-                of_clip = dict(zip(COLUMNS, numbers, strict=True))
+                of_clip = dict(zip((*COLUMNS, *SECOND), numbers, strict=True))
                 for where, done, kept in of_chain(task, picture, at) if isinstance(task, Chain) else of_task(task, picture, at):
                     yield Row(job.name, job.seed, task.id, task.kind, where, **of_clip, done=int(done), kept=int(kept))
 

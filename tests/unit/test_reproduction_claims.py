@@ -18,7 +18,7 @@ from ip2p.reproduction.judged import Row
 CONFIG = Config(
     editors=Editors(seeds=(1, 2, 3)), evaluation=Evaluation(tasks=18, limits=14, chains=6, grid_tasks=9, image_scales=(1.0, 1.6, 2.2))
 )
-BASE = {"direction": 0.2, "similarity": 0.8, "distance": 0.05, "done": 1, "kept": 1}
+BASE = {"direction": 0.2, "similarity": 0.8, "distance": 0.05, "second_direction": 0.2, "second_similarity": 0.8, "done": 1, "kept": 1}
 
 
 def row(name, seed, task, at, kind="time", **numbers):
@@ -141,6 +141,7 @@ def verdicts(better):
                         "direction": 0.1 * place + 0.3 * good + rng.normal(0, 0.02),
                         "distance": 0.1 - 0.05 * good + rng.normal(0, 0.01),
                     }
+                    numbers |= {f"second_{axis}": numbers[axis] for axis in ("direction", "similarity")}
                     rows.append(Row(job.name, job.seed, task, kind, where, **numbers))
     return rows
 
@@ -180,7 +181,7 @@ def test_findings_of_no_difference_claim_none(tmp_path):
     told = {claim["id"]: claim["verdict"] for claim in found["claims"]}
     assert all(
         told[name] != "reproduced"
-        for name in ("8-similarity", "8-right", "8-own-similarity", "10-tenth-direction", "13-zoom", "learning-done")
+        for name in ("8-similarity", "8-right", "8-own-similarity", "8-second", "10-tenth-direction", "13-zoom", "learning-done")
     )
 
 

@@ -106,7 +106,7 @@ def test_every_job_has_a_picture_for_each_setting(run):
         for task in edits.asked_of(job.name, SMALL):
             found = edits.read(run, job.name, job.seed, task.id)
             assert found.pictures.shape == (len(edits.settings_of(job.name, SMALL)), 64, 64, 3)
-            assert found.numbers.shape == (len(found.pictures), 3)
+            assert found.numbers.shape == (len(found.pictures), 5)
             assert np.isfinite(found.numbers).all()
 
 
@@ -132,7 +132,7 @@ def test_other_instructions_are_other_pictures(run):
 def test_anchors_are_the_source_the_answer_and_its_round_trip(run):
     task = tasks.tasks(SMALL)[0]
     found = edits.read(run, "anchors", 0, task.id)
-    direction, similarity, distance = found.numbers.T
+    direction, similarity, distance, *_ = found.numbers.T
     assert np.abs(task.answer() * 255 - found.pictures[1]).max() <= 0.51
     assert (direction[0], distance[1]) == (0, pytest.approx(0, abs=1e-6))
     assert similarity[0] == pytest.approx(1, abs=1e-5)
