@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     marks = Marks(out, config)
     if options.list:
         for name in marks.stages:
-            print(f"{marks.state(name) or 'to do':6} {name}")
+            print(f"{marks.state(name):6} {name}")
         return 0
     if options.workers < 0:
         raise ValueError(f"{options.workers} workers can't work: give --workers 1 or more.")

@@ -27,7 +27,7 @@ class Prompts:
 @dataclass(frozen=True)
 class Pairs:
     """Prompt-to-Prompt samples of each prompt, as `ip2p.pairs.draws.Settings`, made in ``shards`` parts; of a prompt at most ``keep``
-    are kept by the filter, whose thresholds lie a share ``slack`` (0..1) below those of drawn pairs."""
+    are kept by the filter, whose thresholds lie a share ``slack`` below those of drawn pairs."""
 
     samples: int = 6
     steps: int = 12

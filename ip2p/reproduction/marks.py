@@ -46,13 +46,20 @@ class Marks:
 
     def check(self, besides: Iterable[str] = ()) -> None:
         """Raise ValueError where a stage has begun with other settings, unless it is among ``besides``."""
-        for name in self.stages:
-            mark = self.mark(name)
-            if mark and mark.state != AGAIN and mark.digest != self.digests[name] and name not in besides:
-                raise ValueError(
-                    f"The run in {self.out} began with {self._difference()}: name another folder with --out, or give "
-                    f"--again {name.split('/')[0]}, which makes these stages and all that follow anew."
-                )
+        kept = [name for name in self.stages if name not in besides and (mark := self.mark(name)) and mark.state != AGAIN]
+        other = [name for name in kept if (mark := self.mark(name)) and mark.digest != self.digests[name]]
+        if other:
+            raise ValueError(
+                f"The run in {self.out} began with {self._difference()}: name another folder with --out, or give "
+                f"{' '.join(f'--again {name}' for name in self._firsts(other))}, which makes these stages and all that follow anew."
+            )
+
+    def _firsts(self, names: list[str]) -> list[str]:
+        """The first parts of names, so few that all of them follow."""
+        firsts: list[str] = []
+        while left := [name for name in names if name not in self.following(firsts)]:
+            firsts.append(left[0].split("/")[0])
+        return firsts
 
     def _difference(self) -> str:
         """The first key of the config that is other than when the run began."""
@@ -106,9 +113,9 @@ class Marks:
         return mark is not None and mark == Mark(DONE, self.digests[name])
 
     def state(self, name: str) -> str:
-        """ "done", "begun" or "" """
+        """How far a stage is: `DONE`, `BEGUN` or "to do"."""
         mark = self.mark(name)
-        return mark.state if mark else ""
+        return mark.state if mark and mark.state != AGAIN else "to do"
 
     def write(self, name: str, state: str) -> None:
         """Mark a stage."""

@@ -24,6 +24,8 @@ MOST = 8
 """Workers at most, unless told otherwise: the longest row of stages that wait for each other gives no work to more."""
 POLL = 0.1
 """Seconds between two looks at the workers."""
+PATIENCE = 10.0
+"""Seconds that a worker without work has to go."""
 TELL_EVERY = 30.0
 """Seconds between two words on how far they are."""
 
@@ -128,9 +130,11 @@ class _Crew:
                 log.info("%s: %s", name, self.progress[name])
 
     def end(self) -> None:
-        """End all workers at once."""
-        for worker in (*self.idle, *self.busy.values()):
+        """End all workers, the busy ones at once."""
+        for worker in self.busy.values():
             worker.end()
+        for worker in self.idle:
+            worker.end(PATIENCE)
 
     def log_of(self, name: str) -> Path:
         """The log of a stage's latest beginning."""

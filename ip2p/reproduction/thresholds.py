@@ -52,7 +52,8 @@ def measured(out: Path, config: Config) -> Rules:
 def _eased(right: Thresholds, slack: float) -> Thresholds:
     """Thresholds lowered by a share of their size, which a small painter's pictures get for being rougher than drawn ones."""
     names = ("image", "caption", "edited_caption", "direction")
-    return replace(right, **{name: round(value - slack * abs(value), 2) for name in names if (value := getattr(right, name)) is not None})
+    known = {name: value for name in names if (value := getattr(right, name)) is not None}
+    return replace(right, **{name: max(-1.0, round(value - slack * abs(value), 2)) for name, value in known.items()})
 
 
 def of_kinds(triplets: list[Triplet]) -> dict[str, list[Triplet]]:

@@ -47,8 +47,10 @@ class Worker:
         """Ask it to save what it did, and end."""
         self._process.terminate()
 
-    def end(self) -> None:
-        """End it at once."""
+    def end(self, patience: float = 0.0) -> None:
+        """Let it go, and end it at once where it hasn't gone after so many seconds."""
+        self._line.close()
+        self._process.join(patience)
         self._process.kill()
         self._process.join()
 
