@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..evaluation.intervals import Mean
-from .blocks import Blocks, plain
+from .blocks import Blocks, Statistic, estimated, plain
 
 VERDICTS = ("reproduced", "not reproduced", "cannot be told", "measured")
 """The last where the paper says nothing."""
@@ -61,3 +62,13 @@ class Claim:
         said = {name: getattr(self, name) for name in ("id", "figure", "section", "paper", "statement", "unit")}
         numbers = {"estimate": told.pop("value"), **told, "margin": self.smallest}
         return {**said, **numbers, "verdict": self.verdict(mean), "detail": self.detail(blocks) if self.detail else {}}
+
+
+def of_statistic(name: str, statement: str, unit: str, statistic: Statistic, *, needs: tuple[str, ...], **more: Any) -> Claim:
+    """A claim about a statistic of all the blocks that it needs."""
+    return Claim(name, statement=statement, unit=unit, needs=needs, estimate=partial(estimate, statistic, needs), **more)
+
+
+def estimate(statistic: Statistic, needs: tuple[str, ...], blocks: Blocks) -> Mean:
+    """A statistic of the blocks of these names."""
+    return estimated(statistic, *(blocks[name] for name in needs))

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from ..evaluation.intervals import Mean
-from .agreement import chosen_by_clip, chosen_by_judge, over_settings, scale_apart, separation
-from .blocks import Blocks, Statistic, estimated, share
-from .claim import COSINE, POINTS, SHARE, Claim
+from .blocks import Blocks, estimated, share
+from .checks import checks
+from .claim import COSINE, POINTS, SHARE, Claim, of_statistic
 from .config import CONDITIONS, Config
 from .edits import BASELINES
 from .estimates import along, best, by_scale, compounded, difference, gap, lasting, spoilt, usual_against_others
@@ -35,15 +35,13 @@ def hypotheses(config: Config) -> Iterator[Claim]:
     for kind in config.evaluation.limit_kinds:
         yield from _figure_13(kind)
     yield from _isolating(config)
-    yield from _learning()
-    yield from _true_pairs()
-    yield from _axes()
+    yield from checks()
 
 
 def _figure_8(baseline: str) -> Iterator[Claim]:
     """Against one of `edits.BASELINES`."""
     paper = "compared with SDEdit, notably higher image consistency (CLIP image similarity) for the same directional similarity values"
-    claim = partial(_claim, figure="8", section="4.1", paper=paper, needs=(FULL, baseline))
+    claim = partial(of_statistic, figure="8", section="4.1", paper=paper, needs=(FULL, baseline))
     start, than = ("8", "SDEdit's") if baseline == BASELINES[0] else ("8-own", "SDEdit's at the painter's own text scale")
     yield claim(
         f"{start}-similarity",
@@ -71,7 +69,7 @@ def _figure_10() -> Iterator[Claim]:
     less = "with a smaller dataset decreased ability to perform larger edits: a high image similarity score, but a low directional score"
     unfiltered = "without the CLIP filtering, the overall image consistency with the input image is reduced"
     ours = "our proposed configuration performs best"
-    tenth = partial(_claim, figure="10", section="4.2", paper=less, needs=(FULL, "tenth"))
+    tenth = partial(of_statistic, figure="10", section="4.2", paper=less, needs=(FULL, "tenth"))
     yield tenth("10-tenth-direction", "CLIP direction is higher with all data than with a tenth of it.", COSINE, difference("direction"))
     yield tenth(
         "10-tenth-similarity",
@@ -87,7 +85,7 @@ def _figure_10() -> Iterator[Claim]:
         difference("second_direction"),
     )
     yield tenth("10-tenth-done", "By the judge: more edits are done with all data than with a tenth of it.", POINTS, difference("done"))
-    filtered = partial(_claim, figure="10", section="4.2", paper=unfiltered, needs=(FULL, "unfiltered"))
+    filtered = partial(of_statistic, figure="10", section="4.2", paper=unfiltered, needs=(FULL, "unfiltered"))
     yield filtered(
         "10-unfiltered-similarity",
         "CLIP image similarity is higher with the CLIP filter than without it.",
@@ -102,7 +100,7 @@ def _figure_10() -> Iterator[Claim]:
     )
     yield filtered("10-unfiltered-kept", "By the judge: more edits keep all else with the filter than without.", POINTS, difference("kept"))
     for other, words in (("tenth", "a tenth of the data"), ("unfiltered", "no CLIP filter")):
-        whole = partial(_claim, figure="10", section="4.2", paper=ours, needs=(FULL, other))
+        whole = partial(of_statistic, figure="10", section="4.2", paper=ours, needs=(FULL, other))
         yield whole(
             f"10-{other}-best",
             f"At equal CLIP direction the CLIP image similarity is higher with the full recipe than with {words}.",
@@ -121,8 +119,8 @@ def _figure_4() -> Iterator[Claim]:
     text = "increasing s_T results in a stronger edit applied to the image (the output agrees more with the instruction)"
     image = "increasing s_I can help preserve the spatial structure of the input image (the output agrees more with the input image)"
     usual = "values of s_T in the range 5-10 and values of s_I in the range 1-1.5 typically produce the best results"
-    of_text = partial(_claim, figure="4", section="4.2", paper=text, needs=("grid",))
-    of_image = partial(_claim, figure="4", section="4.2", paper=image, needs=("grid",))
+    of_text = partial(of_statistic, figure="4", section="4.2", paper=text, needs=("grid",))
+    of_image = partial(of_statistic, figure="4", section="4.2", paper=image, needs=("grid",))
     yield of_text(
         "4-text-direction",
         "CLIP direction is higher at the highest text scale than at the lowest.",
@@ -151,7 +149,7 @@ def _figure_4() -> Iterator[Claim]:
         along(1, "kept"),
         **_by(1, "kept"),
     )
-    yield _claim(
+    yield of_statistic(
         "4-usual-right",
         "By the judge: more edits are right with a text scale of 5 to 10 and an image scale of 1 to 1.5 than with the other pairs tried.",
         POINTS,
@@ -165,7 +163,7 @@ def _figure_4() -> Iterator[Claim]:
 
 def _figure_11() -> Iterator[Claim]:
     paper = "applying our model recurrently with different instructions results in compounded edits"
-    claim = partial(_claim, figure="11", section="4", paper=paper, needs=("chains",))
+    claim = partial(of_statistic, figure="11", section="4", paper=paper, needs=("chains",))
     yield claim(
         "11-compounded",
         "By the judge: after three instructions more of their edits are there than after the first.",
@@ -224,111 +222,6 @@ def _isolating(config: Config) -> Iterator[Claim]:
             lambda blocks: estimated(spoilt, blocks[FULL].of_kinds(kinds)),
             null=SOMETIMES,
         )
-
-
-def _learning() -> Iterator[Claim]:
-    paper = "given an input image and a written instruction, our model follows these instructions to edit the image"
-    claim = partial(Claim, figure="learning", section="abstract", paper=paper, needs=(FULL, "other"))
-    rate = "By the judge: an edit is {} more often with its own instruction than with another task's, at the image scale in the middle."
-    yield claim("learning-done", statement=rate.format("done"), unit=POINTS, estimate=partial(_own_less_other, "done"))
-    yield claim("learning-right", statement=rate.format("right"), unit=POINTS, estimate=partial(_own_less_other, "right"))
-    yield claim(
-        "learning-direction",
-        statement="CLIP direction is higher with the own instruction than with another task's, at the image scale in the middle.",
-        unit=COSINE,
-        estimate=partial(_own_less_other, "direction"),
-    )
-    yield claim(
-        "learning-distance",
-        statement="The picture is nearer to the right answer with its own instruction than with another task's, at the same scale.",
-        unit="mean difference",
-        estimate=partial(_own_less_other, "distance"),
-        below=True,
-    )
-
-
-def _own_less_other(column: str, blocks: Blocks) -> Mean:
-    own, other = blocks[FULL], blocks["other"]
-    return estimated(difference(column), own.at_places([own.at.index(other.at[0])]), other)
-
-
-def _true_pairs() -> Iterator[Claim]:
-    claim = partial(_claim, figure="true", section="", paper="", needs=("true", FULL))
-    yield claim(
-        "true-right",
-        "At the best setting of each, share of right edits with true pairs less that with generated ones.",
-        POINTS,
-        best("right"),
-    )
-    yield claim(
-        "true-similarity",
-        "CLIP image similarity at equal CLIP direction with true pairs less that with generated ones.",
-        COSINE,
-        gap("direction", "similarity"),
-    )
-    yield claim(
-        "true-done",
-        "Share of edits done with true pairs less that with generated ones, over Figure 8's scales.",
-        POINTS,
-        difference("done"),
-    )
-    yield claim("true-kept", "Share of edits that keep all else with true pairs less that with generated ones.", POINTS, difference("kept"))
-
-
-def _axes() -> Iterator[Claim]:
-    claim = partial(Claim, figure="axes", section="", paper="", needs=(FULL, "sdedit"))
-    for x, y, one, which in (
-        ("direction", "done", "CLIP direction and the share done", "done by the judge has the higher CLIP direction than one that is not"),
-        (
-            "similarity",
-            "kept",
-            "CLIP image similarity and the share kept",
-            "with all else kept has the higher image similarity than one without",
-        ),
-    ):
-        yield claim(
-            f"axes-{y}-rank",
-            statement=f"Rank correlation of {one} over the settings of all editors and of SDEdit.",
-            unit="correlation",
-            estimate=partial(over_settings, x, y),
-        )
-        yield claim(
-            f"axes-{y}-each",
-            statement=f"How often, of two edits of the full recipe, one {which}.",
-            unit=SHARE,
-            estimate=partial(_estimate, partial(separation, x, y), (FULL,)),
-        )
-    yield claim(
-        "axes-clip-only",
-        statement="Share of edits with at least half of the right answer's CLIP direction that are not done by the judge.",
-        unit=SHARE,
-        estimate=lambda blocks: share(blocks[FULL], "clip_only"),
-    )
-    yield claim(
-        "axes-judge-only",
-        statement="Share of edits that are done by the judge with less than half of the right answer's CLIP direction.",
-        unit=SHARE,
-        estimate=lambda blocks: share(blocks[FULL], "judge_only"),
-    )
-    yield claim(
-        "axes-scale",
-        statement="The image scale at which CLIP's two axes are highest together less that at which the most edits are right by the judge.",
-        unit="image scale",
-        estimate=lambda blocks: estimated(scale_apart, blocks[FULL]),
-        detail=lambda blocks: {
-            "clip": blocks[FULL].at[chosen_by_clip(blocks[FULL])][1],
-            "judge": blocks[FULL].at[chosen_by_judge(blocks[FULL])][1],
-        },
-    )
-
-
-def _claim(name: str, statement: str, unit: str, statistic: Statistic, *, needs: tuple[str, ...], **more: Any) -> Claim:
-    """A claim about a statistic of all the blocks that it needs."""
-    return Claim(name, statement=statement, unit=unit, needs=needs, estimate=partial(_estimate, statistic, needs), **more)
-
-
-def _estimate(statistic: Statistic, needs: tuple[str, ...], blocks: Blocks) -> Mean:
-    return estimated(statistic, *(blocks[name] for name in needs))
 
 
 def _by(scale: int, column: str) -> dict[str, Any]:
