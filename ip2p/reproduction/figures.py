@@ -44,14 +44,14 @@ def draw(out: Path, config: Config, report: Mapping[str, Any]) -> list[str]:
 
 
 def _plot(path: Path, report: Mapping[str, Any], names: Sequence[str], x: str, y: str) -> bool:
-    """Draw the curves of these names that the report has; False where it has none."""
+    """Draw the curves of these names that the report has; False where there are not two to compare."""
     from PIL import Image
 
     from ..evaluation import plot
     from ..pictures import to_pil
 
     found = [curve_of(curve, x, y) for name in names for curve in report["curves"] if curve["name"] == name]
-    if not found:
+    if len(found) < 2:
         return False
     picture = to_pil(plot.to_tensor(plot.drawn(found, AXES[x], AXES[y]), DPI))
     write_file(path, _encoded(picture.quantize(COLOURS, dither=Image.Dither.NONE), "PNG", optimize=True))

@@ -167,4 +167,4 @@ def test_plots_are_small_and_the_same_each_time(tmp_path):
         made.append((tmp_path / name).read_bytes())
     assert made[0] == made[1]
     assert len(made[0]) < 60_000
-    assert not figures._plot(tmp_path / "none.png", report(), ("nobody",), "direction", "similarity")
+    assert not figures._plot(tmp_path / "none.png", report(), ("full", "nobody"), "direction", "similarity")

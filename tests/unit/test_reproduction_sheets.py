@@ -37,8 +37,8 @@ def written(out, name, task):
     folder = places.edits(out, name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = np.stack([np.full((64, 64, 3), 10 * place, np.uint8) for place in range(len(settings))])
-    np.savez(folder / f"{task.id}.npz", pictures=pictures, numbers=np.zeros((len(settings), 3)))
-    about = {"direction": 0.0, "similarity": 0.0, "distance": 0.0}
+    np.savez(folder / f"{task.id}.npz", pictures=pictures, numbers=np.zeros((len(settings), 5)))
+    about = dict.fromkeys((*edits.COLUMNS, *edits.SECOND), 0.0)
     if name == "chains":
         every = [(stage, edit) for (stage,) in settings for edit in range(1, int(stage) + 1)]
         return [Row(name, seed, task.id, task.kind, at, **about, done=int(at == (2, 2)), kept=0) for at in every]
