@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from . import painted
 from .agreement import with_disagreements
 from .blocks import JUDGED, Block, Blocks, blocks, measured, plain
 from .config import CONDITIONS, Config
@@ -19,10 +20,10 @@ AXES = ("direction", "similarity", *JUDGED)
 def findings(out: Path, config: Config) -> dict[str, Any]:
     """All that a run's verdicts say, as JSON values. Raises ValueError where stages have not run."""
     found = blocks(rows(out))
-    for name in (FULL, "limits"):
-        if name in found:
-            found[name] = with_disagreements(found[name], found["anchors"])
-    tested = [claim.found(found) for claim in hypotheses(config) if set(claim.needs) <= set(found)]
+    if FULL in found:
+        found[FULL] = with_disagreements(found[FULL], found["anchors"])
+    every = (*painted.claims(out, config), *hypotheses(config))
+    tested = [claim.found(found) for claim in every if set(claim.needs) <= set(found)]
     return {
         "claims": tested,
         "curves": [_curve(name, found[name]) for name in (*config.editors.conditions, *BASELINES)],
