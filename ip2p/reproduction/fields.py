@@ -22,9 +22,9 @@ NAMES = {
 """What conditions, baselines and anchors are called on the page and in its figures."""
 COLUMNS = {"direction": "direction", "similarity": "image similarity", "done": "done", "kept": "kept", "right": "right"}
 SHARES = ("done", "kept", "right")
-UNITS = {"cosine": "for cosines", "share": "points for shares"}
+UNITS = {"cosine": "for cosines", "share": "points for shares", "correlation": "for correlations"}
 VERDICTS = ("reproduced", "not reproduced", "cannot be told", "measured")
-FIGURES = {"learning": "learning", "true": "right answers", "axes": "CLIP and the judge"}
+FIGURES = {"pairs": "generated pairs", "learning": "learning", "true": "right answers", "axes": "CLIP and the judge"}
 """What claims are about that are of no figure of the paper."""
 BY = {"image_scale": "image scale", "strength": "strength"}
 
@@ -205,6 +205,12 @@ def sets(report: Report, words: Sequence[str]) -> str:
     return _table(["", "prompts", "pairs"], rows, right=(1, 2))
 
 
+def refused(report: Report, words: Sequence[str]) -> str:
+    """`refused`: how many samples the filter left out, and why."""
+    found = report["data"]["sets"]["full"]["rejected"]
+    return "; ".join(f"{found[reason]:,} {reason}" for reason in sorted(found, key=lambda reason: (-found[reason], reason)))
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     line = ["---:" if place in right else "---" for place in range(len(heads))]
     return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in (heads, line, *rows))
@@ -226,6 +232,7 @@ FIELDS: dict[str, Callable[[Report, Sequence[str]], str]] = {
     "kinds": kinds,
     "limits": limits,
     "margins": margins,
+    "refused": refused,
     "sets": sets,
     "start": start,
     "value": value,

@@ -21,6 +21,7 @@ def test_a_page_says_every_claim_with_its_estimate_interval_and_verdict():
         assert f"The paper's words of {figure} (section 4.1)." in text
     assert "| SDEdit | strength 2.2 | 0.310 (0.260 to 0.360)" in text
     assert "1,234,567 weights" in text
+    assert "Left out: 30 not its caption; 2 too different |" in text
 
 
 def test_a_page_shows_the_figures_that_were_drawn_and_no_others():
