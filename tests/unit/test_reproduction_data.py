@@ -20,7 +20,7 @@ from ip2p.pairs.calibrate import SORTS, lowest, youden
 from ip2p.pairs.loop import name_of
 from ip2p.pairs.score import DIRECTION, IMAGE, Scorer
 from ip2p.pairs.thresholds import Rules
-from ip2p.reproduction import places, prompts, samples, sets, thresholds
+from ip2p.reproduction import painted, places, prompts, samples, sets, thresholds
 from ip2p.reproduction.config import Config, Pairs, Prompts, load
 from ip2p.small.config import Painter
 from ip2p.worlds import language
@@ -257,3 +257,23 @@ def test_the_direction_is_set_where_right_and_wrong_are_furthest_apart():
 def test_nearly_all_right_pairs_reach_what_pictures_must():
     rows = [{IMAGE: number / 100} for number in range(41)]
     assert lowest(rows, IMAGE) == 0.01
+
+
+def test_how_p_and_similarity_go_together_is_measured_within_prompts():
+    rng = np.random.default_rng(0)
+    p, level = rng.random((60, 5)), rng.normal(size=(60, 1))
+    together = painted.correlation([np.stack([one, one + high, one], axis=1) for one, high in zip(p, level, strict=True)])
+    assert (together.value, together.n) == (pytest.approx(1), 300)
+    apart = painted.correlation([np.stack([one, rng.random(5) - one.mean(), one], axis=1) for one in p])
+    assert apart.low < 0 < apart.high
+    assert 0.1 < apart.high - apart.low < 0.5  # about 4 / sqrt(60 x 4)
+
+
+def test_the_share_that_passes_is_that_of_all_samples(drawn):
+    prompt, other = np.zeros((4, 3)), np.ones((1, 3))
+    assert painted.passing([prompt, other]).value == 0.2
+    found = painted.scores(drawn, SMALL)
+    assert sum(map(len, found)) == 4 * len(prompts.read(drawn))
+    [_, passed] = [claim.found({}) for claim in painted.claims(drawn, SMALL)]
+    assert passed["verdict"] == "measured"
+    assert passed["low"] < passed["estimate"] == sum(each[:, 2].sum() for each in found) / passed["n"] < 0.5
