@@ -43,7 +43,7 @@ def triplets():
 
 
 @pytest.fixture(scope="module")
-def painted(tmp_path_factory):
+def made(tmp_path_factory):
     """A run whose painter is a tiny random one, with all its samples."""
     out = tmp_path_factory.mktemp("painted")
     _begun(out)
@@ -65,7 +65,12 @@ def drawn(tmp_path_factory):
             seed = seed_of(triplet.id, number)
             words = (triplet.caption, edited or _elsewhere(triplet.caption))
             pair = torch.from_numpy(np.stack([prompts.drawn(one, seed, 64) for one in words]))
-            made.add(name, seed, scorer(pair[None], captions)[0] | {"number": number}, *(encoded(one, "png") for one in pair))
+            made.add(
+                name,
+                seed,
+                scorer(pair[None], captions)[0] | {"number": number, "p2p_threshold": number / 4},
+                *(encoded(one, "png") for one in pair),
+            )
         made.finish(name)
     sets.sets(out, SMALL)
     return out
@@ -155,29 +160,29 @@ def test_shards_share_out_all_prompts():
         samples.part_of(found, 3, 3)
 
 
-def test_samples_are_painted_and_scored(painted):
-    made = Samples(places.samples(painted))
-    assert made.names() == sorted(triplet.id for triplet in prompts.read(painted))
-    for name in made.names():
-        assert made.finished(name)
-        facts = made.known(name).values()
+def test_samples_are_painted_and_scored(made):
+    there = Samples(places.samples(made))
+    assert there.names() == sorted(triplet.id for triplet in prompts.read(made))
+    for name in there.names():
+        assert there.finished(name)
+        facts = there.known(name).values()
         assert [one["number"] for one in facts] == [0, 1, 2, 3]
         assert all(0.1 <= one["p2p_threshold"] <= 0.9 and -1 <= one[DIRECTION] <= 1 for one in facts)
-        assert all(record.image[:4] == b"\x89PNG" for record in made.records(name))
+        assert all(record.image[:4] == b"\x89PNG" for record in there.records(name))
 
 
-def test_samples_are_the_same_in_other_shards_and_after_a_stop(painted, tmp_path):
+def test_samples_are_the_same_in_other_shards_and_after_a_stop(made, tmp_path):
     other = replace(SMALL, pairs=replace(SMALL.pairs, shards=1))
     for place in (places.painter, places.clip, places.triplets):
         place(tmp_path).parent.mkdir(exist_ok=True)
-        place(tmp_path).symlink_to(place(painted))
-    first = prompts.read(painted)[0].id
-    shutil.copytree(places.samples(painted) / first, places.samples(tmp_path) / first)
+        place(tmp_path).symlink_to(place(made))
+    first = prompts.read(made)[0].id
+    shutil.copytree(places.samples(made) / first, places.samples(tmp_path) / first)
     lines = places.samples(tmp_path) / first / "metadata.jsonl"
     lines.with_name("metadata.jsonl.part").write_bytes(lines.read_bytes()[:-40])  # as a kill leaves it, in the midst of a line
     lines.unlink()
     samples.samples(tmp_path, other, 0)
-    assert files(places.samples(tmp_path)) == files(places.samples(painted))
+    assert files(places.samples(tmp_path)) == files(places.samples(made))
 
 
 def test_thresholds_tell_right_from_wrong(drawn):
@@ -239,11 +244,11 @@ def test_sets_go_on_after_a_stop(drawn, tmp_path, monkeypatch):
     assert {name: data for name, data in files(drawn / places.SETS).items() if INDEX not in name} == files(tmp_path / places.SETS)
 
 
-def test_without_a_pair_that_passes_it_is_told(painted, drawn):
-    places.pairs(painted, "").mkdir()
-    shutil.copy(places.pairs(drawn, thresholds.FILE), places.pairs(painted, thresholds.FILE))
+def test_without_a_pair_that_passes_it_is_told(made, drawn):
+    places.pairs(made, "").mkdir()
+    shutil.copy(places.pairs(drawn, thresholds.FILE), places.pairs(made, thresholds.FILE))
     with pytest.raises(ValueError, match="No sample passes the filter: train"):
-        sets.sets(painted, SMALL)
+        sets.sets(made, SMALL)
 
 
 def test_the_direction_is_set_where_right_and_wrong_are_furthest_apart():
@@ -276,4 +281,4 @@ def test_the_share_that_passes_is_that_of_all_samples(drawn):
     assert sum(map(len, found)) == 4 * len(prompts.read(drawn))
     [_, passed] = [claim.found({}) for claim in painted.claims(drawn, SMALL)]
     assert passed["verdict"] == "measured"
-    assert passed["low"] < passed["estimate"] == sum(each[:, 2].sum() for each in found) / passed["n"] < 0.5
+    assert passed["low"] < passed["estimate"] == sum(each[:, 2].sum() for each in found) / passed["n"] <= 0.5
