@@ -17,7 +17,7 @@ from .estimates import along, best, by_scale, compounded, difference, gap, lasti
 
 FULL = CONDITIONS[0]
 
-FAILS = 0.25
+FAILS = 1 / 3
 """What is right less often than this counts as something the method can't do."""
 SOMETIMES = 0.05
 """What happens more often than this happens sometimes."""
@@ -187,7 +187,7 @@ def _figure_13(kind: str) -> Iterator[Claim]:
     claim = partial(Claim, figure="13", section="5", paper=paper)
     yield claim(
         f"13-{kind}",
-        statement=f"By the judge: fewer than a quarter of the edits of the kind “{kind}” are right.",
+        statement=f"By the judge: fewer than a third of the edits of the kind “{kind}” are right.",
         unit=SHARE,
         needs=("limits",),
         estimate=lambda blocks: share(blocks["limits"].of_kinds([kind]), "right"),
