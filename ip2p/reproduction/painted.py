@@ -17,7 +17,9 @@ WEAK = 0.1
 
 
 def claims(out: Path, config: Config) -> Iterator[Claim]:
-    """Both claims, with intervals over prompts. Raises ValueError or DataError where there are no samples."""
+    """Both claims, with intervals over prompts; none of a run without samples. Raises ValueError or DataError for broken ones."""
+    if not places.samples(out).is_dir():
+        return
     prompts = scores(out, config)
     yield Claim(
         "pairs-p",
