@@ -25,7 +25,7 @@ MOST = 8
 POLL = 0.1
 """Seconds between two looks at the workers."""
 PATIENCE = 10.0
-"""Seconds that a worker without work has to go."""
+"""Seconds that a worker has to end before it is asked again, or one without work is ended."""
 TELL_EVERY = 30.0
 """Seconds between two words on how far they are."""
 
@@ -79,7 +79,7 @@ class _Crew:
         self.progress: dict[str, Progress] = {}
         self.failed: dict[str, str] = {}
         self.done = set(marks.stages) - set(marks.waiting())
-        self.stopping, self.told = False, time.monotonic()
+        self.stopping, self.asked, self.told = False, 0.0, time.monotonic()
 
     def advance(self, stop: bool) -> bool:
         """Note what has ended and give out what can begin; with ``stop`` ask all to save and end. False where nothing runs any more."""
@@ -87,15 +87,20 @@ class _Crew:
             code = worker.ended()
             if code is not None:
                 self._ended(name, code)
-        if stop and not self.stopping:
-            self.stopping = True
-            for worker in self.busy.values():
-                worker.stop()
+        if stop:
+            self._stop()
         if not self.stopping:
             for name in [name for name in self.marks.stages if self._is_ready(name)][: self.most - len(self.busy)]:
                 self._begin(name)
         self._tell()
         return bool(self.busy)
+
+    def _stop(self) -> None:
+        """Ask the workers to save and end; again now and then, since what is asked while Python clears up is lost."""
+        if not self.stopping or time.monotonic() - self.asked > PATIENCE:
+            self.stopping, self.asked = True, time.monotonic()
+            for worker in self.busy.values():
+                worker.stop()
 
     def _is_ready(self, name: str) -> bool:
         known = name in self.done or name in self.busy or name in self.failed

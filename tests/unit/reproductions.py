@@ -1,7 +1,6 @@
 """A reproduction so small that it learns nothing: for tests of how runs are stopped, killed and continued."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -118,9 +117,13 @@ def ended(process: subprocess.Popen, number: int, seconds: float) -> int:
     code = process.wait(seconds)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        try:
-            os.killpg(process.pid, signal.SIG_DFL)
-        except ProcessLookupError:
+        if not alive(process.pid):
             return code
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise TimeoutError(f"after {seconds} s there is still a process of {process.args}")
+
+
+def alive(group: int) -> list[str]:
+    """The states of the processes of a group, without those that have ended and that nobody has asked for."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    return [state for number, state in map(str.split, listed.splitlines()) if int(number) == group and not state.startswith("Z")]
