@@ -126,6 +126,7 @@ class _Crew:
             log.info("%s: stopped", name)
         else:
             self.failed[name] = last_line(self.log_of(name)) or f"its process ended with {code}"
+            log.error("%s: failed; the others go on", name)
 
     def _tell(self) -> None:
         """Say now and then how far all are."""
