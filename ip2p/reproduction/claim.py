@@ -20,8 +20,8 @@ SMALLEST = {COSINE: 0.01, POINTS: 0.03, SHARE: 0.03}
 class Claim:
     """A measurable ``statement`` for what the ``paper`` says ("" where it says nothing) of a ``figure``, or in a ``section``.
 
-    It holds where the estimate is above ``null`` (with ``below``: below it). ``needs`` are the blocks that it is estimated from; what
-    ``detail`` gives stands beside it.
+    It holds where the estimate is above ``null`` (with ``below``: below it). ``needs`` are the blocks that it is estimated from; where
+    they are ``empty``, it can't be told whatever the estimate is. What ``detail`` gives stands beside it.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Claim:
     null: float = 0.0
     below: bool = False
     margin: float | None = None
+    empty: Callable[[Blocks], bool] | None = None
     detail: Callable[[Blocks], dict[str, Any]] | None = None
 
     @property
@@ -61,7 +62,8 @@ class Claim:
         told = plain(mean)
         said = {name: getattr(self, name) for name in ("id", "figure", "section", "paper", "statement", "unit")}
         numbers = {"estimate": told.pop("value"), **told, "margin": self.smallest}
-        return {**said, **numbers, "verdict": self.verdict(mean), "detail": self.detail(blocks) if self.detail else {}}
+        verdict = "cannot be told" if self.empty and self.empty(blocks) else self.verdict(mean)
+        return {**said, **numbers, "verdict": verdict, "detail": self.detail(blocks) if self.detail else {}}
 
 
 def of_statistic(name: str, statement: str, unit: str, statistic: Statistic, *, needs: tuple[str, ...], **more: Any) -> Claim:

@@ -187,12 +187,14 @@ def _figure_13(kind: str) -> Iterator[Claim]:
     claim = partial(Claim, figure="13", section="5", paper=paper)
     yield claim(
         f"13-{kind}",
-        statement=f"By the judge: fewer than a third of the edits of the kind “{kind}” are right.",
+        statement=f"By the judge: fewer than a third of the edits of the kind “{kind}” are right, and more of those of Figure 8.",
         unit=SHARE,
-        needs=("limits",),
+        needs=(FULL, "limits"),
         estimate=lambda blocks: share(blocks["limits"].of_kinds([kind]), "right"),
         null=FAILS,
         below=True,
+        empty=lambda blocks: share(blocks[FULL], "right").low <= FAILS,
+        detail=lambda blocks: {"usual": share(blocks[FULL], "right").value},
     )
     yield claim(
         f"13-{kind}-less",
