@@ -55,8 +55,8 @@ def jackknife(statistic: Callable[..., float], sizes: Sequence[int]) -> Mean:
     ``statistic`` is given, for each sample of ``sizes`` units, the numbers (arrays) of the units to use. Each sample's share of the
     variance is Tukey's, from leaving out one unit after another (Efron and Stein 1981); the shares are added, and Student's t has the
     degrees of freedom that Satterthwaite (1946) gives such a sum. With crossed samples this counts what the two have in common twice, so
-    it errs to the wide side. `n` is the product of the sizes. The interval is not finite where a sample has a single unit, or the statistic is
-    not defined without some.
+    it errs to the wide side. `n` is the product of the sizes. The interval is not finite where a sample has a single unit, or where the
+    statistic is not defined without some.
     """
     whole = [np.arange(size) for size in sizes]
     value, shares = statistic(*whole), []

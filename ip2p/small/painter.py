@@ -4,6 +4,7 @@ Its text transformer starts from the editor's and is trained with the UNet; the 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,9 +54,8 @@ class PainterLoss:
         captions = ["" if chance.numpy.random() < EMPTY else caption(self.drawn.scenes[number], chance.numpy) for number in chosen.tolist()]
         latent = self.drawn.latent[torch.from_numpy(chosen)].float()
         text = self.network.text(tokens_of(captions)).last_hidden_state
-        nothing, drawn = torch.zeros_like(latent), Draws.of(latent.shape, chance.torch)
-        noise = drawn.noise + self.config.offset * torch.randn(*latent.shape[:2], 1, 1, generator=chance.torch)
-        draws = Draws(drawn.t, noise, drawn.posterior, torch.ones_like(drawn.r))  # captions are dropped above
+        nothing, drawn = torch.zeros_like(latent), Draws.of(latent.shape, chance.torch, self.config.offset)
+        draws = replace(drawn, r=torch.ones_like(drawn.r))  # captions are dropped above
         return objective.losses(self._predict, Batch(latent, nothing, nothing, text, text[:1], draws), self.config.snr).mean()
 
     def _predict(self, noisy: Tensor, t: Tensor, text: Tensor, image: Tensor) -> Tensor:

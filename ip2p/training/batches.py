@@ -52,7 +52,7 @@ class Batches:
 
     A pair that can't be used is told once and another takes its place (the next group that can). `cache` is the folder in which latents
     and text states are kept. Pictures are opened in `config.threads` threads, one step ahead; `close` stops them. `on_sample` is called
-    before each pair that must be encoded; what it raises ends the batch.
+    before each pair that must be encoded; what it raises ends the batch. `offset`: see `Draws.of`.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class Batches:
         batch: int,
         cache: Path | None = None,
         on_sample: Callable[[], None] | None = None,
+        offset: float = 0.0,
     ) -> None:
-        self.pairs, self.config, self.seed = pairs, config, seed
+        self.pairs, self.config, self.seed, self.offset = pairs, config, seed, offset
         self.on_sample = on_sample or (lambda: None)
         self.cache = LatentsCache(encode, cache)
         self.order = Order(pairs.length, seed, batch)
@@ -88,7 +89,7 @@ class Batches:
             image=image,
             text=torch.cat([self.cache.text(sample.instruction, sample.repeated) for sample in prepared]),
             empty=self.cache.text(""),
-            draws=Draws.join([Draws.of((1, *mean.shape[1:]), sample.chance.torch) for sample in prepared]),
+            draws=Draws.join([Draws.of((1, *mean.shape[1:]), sample.chance.torch, self.offset) for sample in prepared]),
             ids=tuple(sample.id for sample in prepared),
         )
 

@@ -87,14 +87,17 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What is learnt: "edit" (the paper's section 3.2), "distil" (one guided pass), "dreambooth". ``snr``: min-SNR's gamma, 0: none."""
+    """What is learnt: "edit" (the paper's section 3.2), "distil" (one guided pass), "dreambooth". ``snr``: min-SNR's gamma, 0: none.
+    ``offset``: share of noise that is the same everywhere, by channel (0: none, as in the paper; 0.1 helps colours in small latents)."""
 
     kind: str = "edit"
     snr: float = 0.0
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("objective.kind", self.kind, OBJECTIVES)
         between("objective.snr", self.snr, 0, 1000)
+        between("objective.offset", self.offset, 0, 1)
 
 
 @dataclass(frozen=True)

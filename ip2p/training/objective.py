@@ -27,12 +27,19 @@ class Draws:
     r: Tensor
 
     @classmethod
-    def of(cls, shape: Sequence[int], generator: torch.Generator) -> "Draws":
-        """Draws for latents of a shape (B, 4, h, w); for one sample with chance of its own, B is 1 (see `join`)."""
+    def of(cls, shape: Sequence[int], generator: torch.Generator, offset: float = 0.0) -> "Draws":
+        """Draws for latents of a shape (B, 4, h, w); for one sample with chance of its own, B is 1 (see `join`).
+
+        ``offset`` times a normal number for each channel is added to its noise everywhere (offset noise): else the mean of a small
+        latent's noise tells the network which colours the picture has.
+        """
         posterior = torch.randn(*shape, generator=generator)
         t = torch.randint(STEPS, (shape[0],), generator=generator)
         noise = torch.randn(*shape, generator=generator)
-        return cls(t, noise, posterior, torch.rand(shape[0], generator=generator))
+        r = torch.rand(shape[0], generator=generator)
+        if offset:
+            noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=generator)
+        return cls(t, noise, posterior, r)
 
     @classmethod
     def join(cls, draws: Sequence["Draws"]) -> "Draws":

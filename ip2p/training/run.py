@@ -151,7 +151,7 @@ class _Run:
         log.info("%d prompts of %s", pairs.length, pairs.name)
         encoders = Encoders(self.base, self.team.device)
         ask = self._ask if self.team.count == 1 else None  # one of several must not stop alone
-        return Batches(pairs, encoders, config.data, config.run.seed, config.run.batch, self.place.cache, ask)
+        return Batches(pairs, encoders, config.data, config.run.seed, config.run.batch, self.place.cache, ask, config.objective.offset)
 
     def _losses(self, step: int, indices: Sequence[int]) -> Losses:
         batch = self.batches(step, indices).to(self.team.device)

@@ -147,3 +147,13 @@ def test_both_predictions_weigh_the_latent_alike_under_min_snr():
 def test_an_unknown_prediction_is_refused():
     with pytest.raises(ValueError, match="'sample' can't be trained"):
         goal(torch.zeros(1, 4, 1, 1), torch.zeros(1, 4, 1, 1), torch.zeros(1, dtype=torch.long), "sample")
+
+
+def test_offset_noise_is_the_same_everywhere_and_changes_nothing_else() -> None:
+    shape = (5_000, 4, 4, 4)
+    plain, offset = (Draws.of(shape, torch.Generator().manual_seed(5), amount) for amount in (0.0, 0.5))
+    added = offset.noise - plain.noise
+    assert torch.allclose(added, added[:, :, :1, :1].expand(shape), atol=1e-6)
+    assert added[:, :, 0, 0].std().item() == pytest.approx(0.5, rel=0.03)
+    for name in ("t", "posterior", "r"):
+        assert torch.equal(getattr(plain, name), getattr(offset, name))
