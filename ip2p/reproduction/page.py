@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.disk import make_folder, read_file, write_file
-from .fields import FIELDS, Report, headlines
+from .fields import FIELDS, Report
 
 ROOT = Path(__file__).resolve().parents[2]
 README, PAGE, KEPT = ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT / "docs" / "reproduction"
@@ -19,6 +19,12 @@ README, PAGE, KEPT = ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT
 REPORT, NOTES, FIGURES = "report.json", "notes.md", "figures"
 MARKS = ("<!-- made by `python -m ip2p reproduce --page` -->", "<!-- up to here -->")
 """Around the README's part."""
+SHORT = """{{picture edits.webp Some edits: the picture, the editor at three image scales, SDEdit at three strengths, the right answer}}
+
+{{headlines}}
+
+Every claim, every figure, and what none of it can show: [docs/reproduction.md](docs/reproduction.md)."""
+"""The README's part."""
 SCHEMA = 1
 """The form of report.json; a page of another one is refused."""
 TEMPLATE = Path(__file__).with_name("page.md")
@@ -85,8 +91,13 @@ def write(out: Path | None = None) -> list[Path]:
         _copy(out)
     report = read(KEPT / REPORT)
     save(PAGE, report, KEPT.name, (KEPT / NOTES).read_text(encoding="utf-8") if (KEPT / NOTES).is_file() else "")
-    write_file(README, marked(README.read_text(encoding="utf-8"), headlines(report, ())).encode())
+    write_file(README, marked(README.read_text(encoding="utf-8"), short(report)).encode())
     return [PAGE, README]
+
+
+def short(report: Report) -> str:
+    """The README's part of a report."""
+    return filled(SHORT, report, KEPT.relative_to(ROOT).as_posix()).strip()
 
 
 def _copy(out: Path) -> None:

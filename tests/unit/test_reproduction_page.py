@@ -110,7 +110,12 @@ def test_a_marked_part_is_replaced_and_all_else_stays():
 def pages(tmp_path, monkeypatch):
     """A clone's pages elsewhere."""
     docs = tmp_path / "docs"
-    for name, path in {"README": tmp_path / "README.md", "PAGE": docs / "reproduction.md", "KEPT": docs / "reproduction"}.items():
+    for name, path in {
+        "ROOT": tmp_path,
+        "README": tmp_path / "README.md",
+        "PAGE": docs / "reproduction.md",
+        "KEPT": docs / "reproduction",
+    }.items():
         monkeypatch.setattr(page, name, path)
     docs.mkdir()
     page.README.write_text(f"# A pack\n\n{page.MARKS[0]}\n{page.MARKS[1]}\n", encoding="utf-8")
@@ -130,7 +135,9 @@ def test_a_run_becomes_the_packs_page(pages, tmp_path):
     text = page.PAGE.read_text(encoding="utf-8")
     assert "(reproduction/figure8.png)" in text
     assert "A note." in text
-    assert "What was tested of 13" in page.README.read_text(encoding="utf-8")
+    readme = page.README.read_text(encoding="utf-8")
+    assert "What was tested of 13" in readme
+    assert "[docs/reproduction.md](docs/reproduction.md)" in readme
     before = page.PAGE.read_bytes(), page.README.read_bytes()
     page.write()
     assert (page.PAGE.read_bytes(), page.README.read_bytes()) == before
@@ -169,3 +176,17 @@ def test_plots_are_small_and_the_same_each_time(tmp_path):
     assert made[0] == made[1]
     assert len(made[0]) < 60_000
     assert not figures._plot(tmp_path / "none.png", report(), ("full", "nobody"), "direction", "similarity")
+
+
+def test_the_packs_page_is_what_its_report_makes():
+    readme = page.README.read_text(encoding="utf-8")
+    if not (page.KEPT / page.REPORT).is_file():  # then there is no page either, and the README says nothing of one
+        assert not page.PAGE.exists()
+        assert f"{page.MARKS[0]}\n{page.MARKS[1]}" in readme
+        return
+    kept, notes = page.read(page.KEPT / page.REPORT), page.KEPT / page.NOTES
+    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    assert page.PAGE.read_text(encoding="utf-8") == page.filled(TEMPLATE, kept, page.KEPT.name, said)
+    assert page.marked(readme, page.short(kept)) == readme
+    assert kept["figures"] == sorted(path.name for path in page.KEPT.iterdir() if path.suffix in (".png", ".webp"))
+    assert all(f"{{{{notes {heading}}}}}" in TEMPLATE for heading in page.notes_of(said))
