@@ -41,7 +41,8 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Editors:
-    """One editor for each of the ``conditions`` and ``seeds``, all from the painter's weights, with the paper's conditioning dropout."""
+    """One editor for each of the ``conditions`` and ``seeds``, all from the painter's weights, with the paper's conditioning dropout;
+    ``offset`` and ``snr`` as in training's objective."""
 
     conditions: tuple[str, ...] = CONDITIONS
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -50,6 +51,7 @@ class Editors:
     rate: float = 3e-4
     ema: float = 0.995
     snr: float = 5.0
+    offset: float = 0.1
     save_every: int = 200
 
 

@@ -27,7 +27,7 @@ def settings(out: Path, config: Config, condition: str, seed: int) -> TrainConfi
     table = {
         "model": {"base": there["base"]},
         "data": {"source": there["data"], "split": "all", "cache": str(places.latents(out, condition)), **cut},
-        "objective": {"snr": chosen.snr},
+        "objective": {"snr": chosen.snr, "offset": chosen.offset},
         "optimizer": {"rate": chosen.rate},
         "run": {**length, "seed": seed, "precision": "bf16", "log_every": TELL_EVERY},
         "validation": {"count": 0},
