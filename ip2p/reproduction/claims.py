@@ -8,7 +8,7 @@ from . import painted
 from .agreement import with_disagreements
 from .blocks import JUDGED, Block, Blocks, blocks, measured, plain
 from .config import CONDITIONS, Config
-from .edits import ANCHORS, BASELINES, middle
+from .edits import ANCHORS, BASELINES, OWN_SCALE, middle
 from .hypotheses import hypotheses
 from .judged import rows
 
@@ -26,7 +26,7 @@ def findings(out: Path, config: Config) -> dict[str, Any]:
     tested = [claim.found(found) for claim in every if set(claim.needs) <= set(found)]
     return {
         "claims": tested,
-        "curves": [_curve(name, found[name]) for name in (*config.editors.conditions, *BASELINES)],
+        "curves": [_curve(name, found[name]) for name in (*config.editors.conditions, OWN_SCALE, *BASELINES) if name in found],
         "anchors": _anchors(found["anchors"], found[BASELINES[0]].tasks),
         "grid": _grid(found),
         "chains": _chains(found),

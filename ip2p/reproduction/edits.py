@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 
 At = tuple[float | str, ...]
 """A setting: (text scale, image scale), (strength,), (stage,) of a chain from 1, or an anchor's name."""
-OWN = ("grid", "chains", "limits", "other")
-"""What only the paper's recipe is asked besides Figure 8's curve: Figure 4, 11 and 13, and each task with another one's instruction."""
+OWN_SCALE = "own"
+OWN = (OWN_SCALE, "grid", "chains", "limits", "other")
+"""What only the paper's recipe is asked besides Figure 8's curve: that at the painter's own text scale, Figures 4, 11 and 13, and each task
+with another one's instruction."""
 BASELINES = ("sdedit", "sdedit-own")
 """SDEdit at the same text scale as the method, as the paper has it, and at the painter's own, which is the best for its pictures."""
 ANCHORS = ("nothing", "answer", "encoded")
@@ -69,16 +71,17 @@ def settings_of(name: str, config: Config) -> list[At]:
         return [(stage,) for stage in range(1, STAGES + 1)]
     if name == "anchors":
         return [(anchor,) for anchor in ANCHORS]
-    texts, images = _scales(name, asked)
+    texts, images = _scales(name, config)
     return [(text, image) for image in images for text in texts]
 
 
-def _scales(name: str, asked: Evaluation) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _scales(name: str, config: Config) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The text scales and the image scales of a job, of which it tries every pair."""
+    asked = config.evaluation
     if name == "grid":
         return asked.grid_text, asked.grid_image
     few = {"other": (middle(asked),), "limits": asked.image_scales[:-1:2]}
-    return (asked.text_scale,), few.get(name, asked.image_scales)
+    return (config.painter.text_scale if name == OWN_SCALE else asked.text_scale,), few.get(name, asked.image_scales)
 
 
 def middle(asked: Evaluation) -> float:
@@ -198,7 +201,7 @@ def _sweeps(editor: Any, config: Config, name: str, seed: int, every: "Sequence[
     """The cells of a grid of scales in one batch; with "other", each under the next other task's instruction."""
     from ..sweep import Grid, sweep
 
-    scales, steps = Grid(*_scales(name, config.evaluation)), config.evaluation.steps
+    scales, steps = Grid(*_scales(name, config)), config.evaluation.steps
 
     def make(number: int) -> "Tensor":
         task = every[number]

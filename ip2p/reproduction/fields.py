@@ -13,6 +13,7 @@ NAMES = {
     "tenth": "a tenth of the prompts",
     "unfiltered": "unfiltered pairs",
     "true": "right answers",
+    "own": "filtered pairs at its own scale",
     "sdedit": "SDEdit",
     "sdedit-own": "SDEdit at its own scale",
     "nothing": "nothing done",

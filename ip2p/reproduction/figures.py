@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 AXES = {"direction": "clip_direction", "similarity": "clip_image", "done": "done", "kept": "kept"}
 """A report's columns as the plots call them."""
 PLOTS = {
-    "figure8.png": (("full", "sdedit", "sdedit-own"), "direction", "similarity"),
-    "figure8_judged.png": (("full", "sdedit", "sdedit-own"), "done", "kept"),
+    "figure8.png": (("full", "own", "sdedit", "sdedit-own"), "direction", "similarity"),
+    "figure8_judged.png": (("full", "own", "sdedit", "sdedit-own"), "done", "kept"),
     "figure10.png": (("full", "tenth", "unfiltered", "true"), "direction", "similarity"),
     "figure10_judged.png": (("full", "tenth", "unfiltered", "true"), "done", "kept"),
 }

@@ -43,7 +43,10 @@ def report() -> dict[str, Any]:
         "networks": {"painter": 1234567, "autoencoder": 89},
         "data": {"sets": sets, "triplets": {"count": 30, "kinds": {"add": 30}}, "samples": {"prompts": 30, "made": 180}},
         "claims": [claim(figure) for figure in FIGURES],
-        "curves": [*(curve(name, "image_scale") for name in conditions), curve("sdedit", "strength"), curve("sdedit-own", "strength")],
+        "curves": [
+            *(curve(name, "image_scale") for name in (*conditions, "own")),
+            *(curve(name, "strength") for name in ("sdedit", "sdedit-own")),
+        ],
         "anchors": {name: columns(0.0) for name in ("nothing", "answer", "encoded")},
         "grid": [{"text": 7.5, "image": image, **columns(0.1)} for image in (1.0, 1.4)],
         "chains": [{"stage": 1, "own": mean(0.5), "end": mean(0.4)}],

@@ -133,7 +133,7 @@ def verdicts(better):
     for job in jobs(CONFIG):
         for task, kind in asked.get(job.name, tasks):
             for place, at in enumerate(settings_of(job.name, CONFIG)):
-                good = 0.5 + better * (0.4 if job.name in ("full", "grid", "chains") else -0.4)
+                good = 0.5 + better * (0.4 if job.name in ("full", "own", "grid", "chains") else -0.4)
                 for where in [(*at, part) for part in range(1, place + 2)] if job.name == "chains" else [at]:
                     chance = rng.random(2) < (1 if job.name == "anchors" else good)
                     numbers = dict(zip(("done", "kept"), map(int, chance), strict=True)) | {"similarity": 0.9 - 0.1 * place + 0.1 * good}
@@ -169,7 +169,7 @@ def test_findings_find_what_was_put_in(tmp_path):
         assert told[name]["verdict"] == "reproduced", told[name]
         assert told[name]["low"] <= told[name]["estimate"] <= told[name]["high"]
     assert told["true-right"]["verdict"] == "measured"
-    assert [curve["name"] for curve in found["curves"]] == ["full", "tenth", "unfiltered", "true", "sdedit", "sdedit-own"]
+    assert [curve["name"] for curve in found["curves"]] == ["full", "tenth", "unfiltered", "true", "own", "sdedit", "sdedit-own"]
     assert found["anchors"]["answer"]["right"]["value"] == 1
     assert {line["kind"] for line in found["limits"]} == {"zoom", "count", "swap"}
     assert [line["kind"] for line in found["kinds"]] == list(CONFIG.evaluation.kinds)
@@ -191,7 +191,7 @@ def test_claims_about_what_a_run_has_not_made_are_left_out(tmp_path):
     rows = [row for row in verdicts(better=1) if row.name not in ("tenth", "unfiltered")]
     found = claims.findings(written(tmp_path, rows), few)
     assert not any(claim["id"].startswith("10-") for claim in found["claims"])
-    assert [curve["name"] for curve in found["curves"]] == ["full", "true", "sdedit", "sdedit-own"]
+    assert [curve["name"] for curve in found["curves"]] == ["full", "true", "own", "sdedit", "sdedit-own"]
 
 
 def test_verdicts_that_are_missing_or_broken_are_told(tmp_path):

@@ -95,7 +95,7 @@ def test_what_a_part_does_not_allow_is_told_with_the_cure(tmp_path):
     part = replace(SMALL.world, times=("day",))
     with pytest.raises(ValueError, match="allows an edit of the kind 'time': enlarge 'world'"):
         tasks.tasks(replace(SMALL, world=part))
-    with pytest.raises(ValueError, match="no edits 'sketch' with the seed 1: use full, true, grid"):
+    with pytest.raises(ValueError, match="no edits 'sketch' with the seed 1: use full, true, own, grid"):
         edits.edits(tmp_path, SMALL, "sketch", 1)
     with pytest.raises(ValueError, match="run the stage 'edits/full/1' again"):
         edits.pictures(tmp_path, "full", 1, "time-0")
@@ -117,6 +117,11 @@ def test_pictures_are_those_of_the_plain_editor(run):
     for place, (text, image) in enumerate(edits.settings_of("true", SMALL)):
         alone = editor.edit(source, task.instruction, steps=2, seed=noise, text_scale=text, image_scale=image)[0]
         assert np.abs(alone.numpy() * 255 - edits.pictures(run, "true", 2, task.id)[place]).max() <= 1
+    text, image = edits.settings_of("own", SMALL)[0]
+    assert text == SMALL.painter.text_scale
+    editor = Editor.load(places.editor(run, "full", 2))
+    alone = editor.edit(source, task.instruction, steps=2, seed=noise, text_scale=text, image_scale=image)[0]
+    assert np.abs(alone.numpy() * 255 - edits.pictures(run, "own", 2, task.id)[0]).max() <= 1
     painter = TextToImage.load(places.painter(run))
     alone = painter.sdedit(source, task.edited_caption, 0.9, steps=2, scale=7.5, seed=noise)[0]
     assert np.abs(alone.numpy() * 255 - edits.pictures(run, "sdedit", 2, task.id)[1]).max() <= 1
