@@ -51,12 +51,15 @@ class Job:
 
 
 def jobs(config: Config) -> list[Job]:
-    """Everything that is edited. Names are conditions (Figures 8 and 10), OWN, BASELINES and "anchors"."""
+    """Everything that is edited. Names are conditions (Figures 8 and 10), OWN, BASELINES and "anchors"; nothing at the painter's own text
+    scale where that is the one all else is at."""
     seeds, conditions = config.editors.seeds, config.editors.conditions
+    alike = (OWN_SCALE, BASELINES[1]) if config.painter.text_scale == config.evaluation.text_scale else ()
     out = [Job(name, seed, (f"editors/{name}/{seed}", "clip")) for name in conditions for seed in seeds]
     if CONDITIONS[0] in conditions:
         out += [Job(name, seed, (f"editors/{CONDITIONS[0]}/{seed}", "clip")) for name in OWN for seed in seeds]
     out += [Job(name, seed, ("painter", "clip")) for name in BASELINES for seed in seeds]
+    out = [job for job in out if job.name not in alike]
     return [*out, Job("anchors", 0, ("painter", "clip"))]
 
 

@@ -60,6 +60,17 @@ def start(report: Report, words: Sequence[str]) -> str:
     return f"going on from the {found} editor's" if found else "from nothing"
 
 
+def scales(report: Report, words: Sequence[str]) -> str:
+    """`scales`: why both methods are shown at two text scales; nothing where the model's own is the one that all is measured at."""
+    usual, own = (value(report, [f"settings.{name}.text_scale"]) for name in ("evaluation", "painter"))
+    if usual == own:
+        return ""
+    return (
+        f"The paper fixes the text scale at {usual} for both methods, which was a usual one for Stable Diffusion. This text-to-image model "
+        f"paints best at {own}; so both methods are shown at that scale as well."
+    )
+
+
 def margins(report: Report, words: Sequence[str]) -> str:
     """`margins`: the smallest effect that counts, by unit."""
     found = {str(one["unit"]).replace("points", "share"): one["margin"] for one in report["claims"] if one["paper"] and one["margin"]}
@@ -234,6 +245,7 @@ FIELDS: dict[str, Callable[[Report, Sequence[str]], str]] = {
     "limits": limits,
     "margins": margins,
     "refused": refused,
+    "scales": scales,
     "sets": sets,
     "start": start,
     "value": value,

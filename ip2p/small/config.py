@@ -61,8 +61,12 @@ class Joint:
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A CLIP text transformer, taught to read what an instruction asks for. ``hidden``: width inside its layers (0: four times)."""
+    """A CLIP text transformer, taught to read what an instruction asks for. ``hidden``: width inside its layers (0: four times);
+    ``start``: the editor whose transformer and words a painter's is or goes on from, in place of these sizes ("embedded" is the pack's
+    own); ``learns``: whether a painter's changes with its UNet."""
 
+    start: str = ""
+    learns: bool = True
     width: int = 64
     hidden: int = 0
     layers: int = 2

@@ -1,6 +1,6 @@
-"""The painter stage: a small text-to-image network of the world, with the editor's autoencoder and word embeddings.
+"""The painter stage: a small text-to-image network of the world: a UNet, and a text transformer that learns with it.
 
-Its text transformer starts from the editor's and is trained with the UNet; the word embeddings stay, so that the file needn't hold them.
+The pack's own painter has its autoencoder and word embeddings from the editor, so that its file needn't hold them.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
-from .. import checkpoint, networks
-from ..checkpoint import Checkpoint
+from .. import checkpoint
 from ..keys import unet_to_ldm
 from ..layout import TEXT, UNET, VAE
 from ..text_keys import clip_to_ldm
@@ -22,7 +20,7 @@ from ..training.cpu import quicken
 from ..training.objective import Batch, Draws
 from .captioned import Drawn, caption
 from .config import Painter, TextEncoder
-from .text import build, tokens_of
+from .text import started, tokens_of
 from .unet import shaped
 
 TOKENS = "embeddings.token_embedding.weight"
@@ -31,14 +29,13 @@ EMPTY = 0.1
 
 
 class Network(nn.Module):
-    """UNet and text transformer, trained as one; with an ``editor`` the transformer starts as its, and the words stay as they are."""
+    """UNet and text transformer, trained as one unless the transformer stays as it is; the words of one from a file always do."""
 
-    def __init__(self, config: Painter, editor: Checkpoint | None, text: TextEncoder | None = None) -> None:
+    def __init__(self, config: Painter, text: TextEncoder) -> None:
         super().__init__()
-        encoder = networks.build_text_encoders(editor)[0] if editor else build(text or TextEncoder())
-        assert isinstance(encoder, CLIPTextModel)
-        self.text = encoder.requires_grad_(True)
-        self.text.get_input_embeddings().requires_grad_(editor is None)
+        encoder = started(text).requires_grad_(text.learns)
+        encoder.get_input_embeddings().requires_grad_(text.learns and not text.start)
+        self.text = encoder
         unet = shaped(config, 4, encoder.config.hidden_size)
         self.unet = quicken(unet.to(memory_format=torch.channels_last))
 

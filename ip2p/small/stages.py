@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from ..checkpoint import EMBEDDED, read
+from ..checkpoint import EMBEDDED
 from ..data.photo_files import DataError, Photo, training_photos
 from ..files import read_tensors, write_tensors
 from ..keys import vae_to_diffusers, vae_to_ldm
@@ -17,7 +17,7 @@ from ..training.checkpoints import load_average
 from ..training.schedule import Schedule
 from ..worlds.asking import neutral
 from . import autoencoder, export, latents, scenes, text, unet
-from .config import Config
+from .config import Config, TextEncoder
 from .fitting import Loss, fit, reporter
 from .start import fill
 from .teacher import Teacher
@@ -175,7 +175,7 @@ def train_painter(run: Run) -> None:
     config = run.config.painter
     torch.manual_seed(config.schedule.seed)
     alone = config.editor == JOINT
-    network = painter.Network(config, None if alone else read(config.editor or EMBEDDED), run.config.text)
+    network = painter.Network(config, run.config.text if alone else TextEncoder(start=config.editor or "embedded"))
     _fit(run, "painter", network, painter.PainterLoss(network, captioned.read(run.out / "captioned"), config), config.schedule)
     load_average(run.out / "painter", network)
     path = run.out / "painter.safetensors"

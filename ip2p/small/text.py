@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from .. import checkpoint, networks
 from ..text import TOKENS, tokenize
 from ..training.chance import Randomness
 from ..worlds.asking import ask
@@ -17,6 +18,15 @@ from .wishes import READ, photo_wish, world_wish
 
 VOCABULARY = 49408
 BEGIN, END = 49406, 49407
+
+
+def started(config: TextEncoder) -> CLIPTextModel:
+    """The transformer of the file it starts from, or with small random weights. Raises CheckpointError."""
+    if not config.start:
+        return build(config)
+    encoder = networks.build_text_encoders(checkpoint.read(checkpoint.located(config.start)))[0]
+    assert isinstance(encoder, CLIPTextModel)
+    return encoder
 
 
 def build(config: TextEncoder) -> CLIPTextModel:

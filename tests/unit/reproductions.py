@@ -34,6 +34,7 @@ heads = 1
 image_layers = 1
 text_layers = 1
 projection = 16
+pool = 32
 part = true
 schedule = { steps = 3, batch = 4, save_every = 1 }
 [captioned]

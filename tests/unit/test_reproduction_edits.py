@@ -101,6 +101,12 @@ def test_what_a_part_does_not_allow_is_told_with_the_cure(tmp_path):
         edits.pictures(tmp_path, "full", 1, "time-0")
 
 
+def test_nothing_is_edited_twice_where_the_painters_text_scale_is_that_of_all():
+    alike = replace(SMALL, painter=replace(SMALL.painter, text_scale=SMALL.evaluation.text_scale))
+    apart = replace(SMALL, painter=replace(SMALL.painter, text_scale=SMALL.evaluation.text_scale + 1))
+    assert {job.name for job in edits.jobs(apart)} - {job.name for job in edits.jobs(alike)} == {"own", "sdedit-own"}
+
+
 def test_every_job_has_a_picture_for_each_setting(run):
     for job in edits.jobs(SMALL):
         for task in edits.asked_of(job.name, SMALL):

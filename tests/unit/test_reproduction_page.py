@@ -51,6 +51,14 @@ def test_a_report_of_another_schema_is_refused():
         page.filled(TEMPLATE, report() | {"schema": 0}, "figures")
 
 
+@pytest.mark.parametrize(("own", "said"), [(3.0, "paints best at 3"), (7.5, "")])
+def test_two_text_scales_are_explained_where_there_are_two(own, said):
+    settings = {"evaluation": {"text_scale": 7.5}, "painter": {"text_scale": own}}
+    text = page.filled("{{scales}}", report() | {"settings": settings}, "figures").strip()
+    assert said in text
+    assert bool(said) == bool(text)
+
+
 def test_what_a_run_did_not_measure_is_said():
     without = report() | {"claims": [claim("8")]}
     assert page.filled("{{claims 11}}", without, "figures") == "*Not measured in this run.*\n"

@@ -6,11 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ip2p import checkpoint, networks
 from ip2p.cli import main
 from ip2p.layout import TEXT, VAE
 from ip2p.noising import SCALE
-from ip2p.small import joint
-from ip2p.small.config import Joint
+from ip2p.small import joint, painter
+from ip2p.small.config import Joint, Painter, TextEncoder
 from ip2p.text_to_image import TextToImage
 from ip2p.training.chance import Randomness
 from ip2p.training.schedule import Schedule
@@ -96,3 +97,20 @@ def test_a_painter_is_trained_in_its_latents_and_written_whole(tmp_path: Path) -
     assert main(["small", str(tmp_path / "small.toml"), "--out", str(run), "--resume", *stages]) == 0
     again = load_file(run / "painter.safetensors")
     assert all(torch.equal(tensor, again[name]) for name, tensor in stored.items())
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_painters_words_are_those_it_starts_from(learns: bool) -> None:
+    read = networks.build_text_encoders(checkpoint.read(checkpoint.EMBEDDED))[0].state_dict()
+    torch.manual_seed(0)
+    network = painter.Network(Painter(widths=(32, 32), attention=(1,), heads=2), TextEncoder(start="embedded", learns=learns))
+    assert all(torch.equal(tensor, read[name]) for name, tensor in network.text.state_dict().items())
+    assert {parameter.requires_grad for parameter in network.unet.parameters()} == {True}
+    assert {name.rpartition(".")[0]: parameter.requires_grad for name, parameter in network.text.named_parameters()} == {
+        name.rpartition(".")[0]: learns and "token_embedding" not in name for name, _ in network.text.named_parameters()
+    }
+
+
+def test_a_painter_whose_words_are_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(checkpoint.CheckpointError, match=r"none\.safetensors"):
+        painter.Network(Painter(), TextEncoder(start=str(tmp_path / "none.safetensors")))
