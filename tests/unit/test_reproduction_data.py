@@ -160,6 +160,7 @@ def test_shards_share_out_all_prompts():
         samples.part_of(found, 3, 3)
 
 
+@pytest.mark.whole
 def test_samples_are_painted_and_scored(made):
     there = Samples(places.samples(made))
     assert there.names() == sorted(triplet.id for triplet in prompts.read(made))
@@ -171,6 +172,7 @@ def test_samples_are_painted_and_scored(made):
         assert all(record.image[:4] == b"\x89PNG" for record in there.records(name))
 
 
+@pytest.mark.whole
 def test_samples_are_the_same_in_other_shards_and_after_a_stop(made, tmp_path):
     other = replace(SMALL, pairs=replace(SMALL.pairs, shards=1))
     for place in (places.painter, places.clip, places.triplets):
@@ -185,6 +187,7 @@ def test_samples_are_the_same_in_other_shards_and_after_a_stop(made, tmp_path):
     assert files(places.samples(tmp_path)) == files(places.samples(made))
 
 
+@pytest.mark.whole
 def test_thresholds_tell_right_from_wrong(drawn):
     rules = Rules.of_told(json.loads(places.pairs(drawn, thresholds.FILE).read_text()))
     assert set(rules.kinds) == set(SMALL.prompts.kinds)
@@ -197,6 +200,7 @@ def test_thresholds_tell_right_from_wrong(drawn):
     assert passed[2] == passed[3] == 0
 
 
+@pytest.mark.whole
 def test_the_full_set_is_filtered(drawn):
     kept = list(records(str(places.pairs(drawn, "full"))))
     assert kept
@@ -204,6 +208,7 @@ def test_the_full_set_is_filtered(drawn):
     assert max(Counter(record.prompt for record in kept).values()) <= SMALL.pairs.keep
 
 
+@pytest.mark.whole
 def test_the_other_sets(drawn):
     full, tenth, unfiltered, true = (list(records(str(places.pairs(drawn, name)))) for name in ("full", "tenth", "unfiltered", "true"))
     assert len({record.prompt for record in tenth}) == 1
@@ -215,6 +220,7 @@ def test_the_other_sets(drawn):
         assert (record.image, record.edited) == (ours.image, ours.edited)  # which here were drawn as well, of the same seeds
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ["full", "tenth", "unfiltered", "true"])
 def test_training_opens_every_set(drawn, name):
     pairs = open_pairs(str(places.pairs(drawn, name)), "all")
@@ -225,6 +231,7 @@ def test_training_opens_every_set(drawn, name):
         assert example.image().shape == example.edited().shape == (64, 64, 3)
 
 
+@pytest.mark.whole
 def test_sets_go_on_after_a_stop(drawn, tmp_path, monkeypatch):
     for place in (places.samples, places.clip, places.triplets):
         place(tmp_path).parent.mkdir(exist_ok=True)
@@ -244,6 +251,7 @@ def test_sets_go_on_after_a_stop(drawn, tmp_path, monkeypatch):
     assert {name: data for name, data in files(drawn / places.SETS).items() if INDEX not in name} == files(tmp_path / places.SETS)
 
 
+@pytest.mark.whole
 def test_without_a_pair_that_passes_it_is_told(made, drawn):
     places.pairs(made, "").mkdir()
     shutil.copy(places.pairs(drawn, thresholds.FILE), places.pairs(made, thresholds.FILE))
@@ -274,6 +282,7 @@ def test_how_p_and_similarity_go_together_is_measured_within_prompts():
     assert 0.1 < apart.high - apart.low < 0.5  # about 4 / sqrt(60 x 4)
 
 
+@pytest.mark.whole
 def test_the_share_that_passes_is_that_of_all_samples(drawn):
     prompt, other = np.zeros((4, 3)), np.ones((1, 3))
     assert painted.passing([prompt, other]).value == 0.2

@@ -107,6 +107,7 @@ def test_nothing_is_edited_twice_where_the_painters_text_scale_is_that_of_all():
     assert {job.name for job in edits.jobs(apart)} - {job.name for job in edits.jobs(alike)} == {"own", "sdedit-own"}
 
 
+@pytest.mark.whole
 def test_every_job_has_a_picture_for_each_setting(run):
     for job in edits.jobs(SMALL):
         for task in edits.asked_of(job.name, SMALL):
@@ -116,6 +117,7 @@ def test_every_job_has_a_picture_for_each_setting(run):
             assert np.isfinite(found.numbers).all()
 
 
+@pytest.mark.whole
 def test_pictures_are_those_of_the_plain_editor(run):
     task = tasks.tasks(SMALL)[1]
     source, noise = torch.from_numpy(task.source())[None], seed_of("edit", task.id, 2)
@@ -135,11 +137,13 @@ def test_pictures_are_those_of_the_plain_editor(run):
     assert np.abs(own.numpy() * 255 - edits.pictures(run, "sdedit-own", 2, task.id)[1]).max() <= 1
 
 
+@pytest.mark.whole
 def test_other_instructions_are_other_pictures(run):
     task, place = tasks.tasks(SMALL)[0], edits.settings_of("full", SMALL).index(edits.settings_of("other", SMALL)[0])
     assert (edits.pictures(run, "other", 1, task.id)[0] != edits.pictures(run, "full", 1, task.id)[place]).any()
 
 
+@pytest.mark.whole
 def test_anchors_are_the_source_the_answer_and_its_round_trip(run):
     task = tasks.tasks(SMALL)[0]
     found = edits.read(run, "anchors", 0, task.id)
@@ -151,6 +155,7 @@ def test_anchors_are_the_source_the_answer_and_its_round_trip(run):
     assert distance[2] > 0
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ["full", "sdedit", "chains"])
 def test_edits_that_were_stopped_go_on_to_the_same_files(run, name, tmp_path):
     again = tmp_path / "again"
@@ -162,6 +167,7 @@ def test_edits_that_were_stopped_go_on_to_the_same_files(run, name, tmp_path):
     assert files(places.edits(again, name, 1)) == before
 
 
+@pytest.mark.whole
 def test_verdicts_of_all_shards_are_whole_and_the_same_after_a_stop(run):
     for shard in range(2):
         judged.judged(run, SMALL, shard)
