@@ -1,4 +1,4 @@
-"""`python -m ip2p reproduce`, whole: killed anywhere and run again it gives the same report."""
+"""`python -m ip2p reproduce`, whole: it learns, and killed anywhere and run again it gives the same report."""
 
 import json
 import random
@@ -15,6 +15,11 @@ from ip2p.reproduction.marks import DONE, Marks
 
 MINUTES = 60.0
 KILLS = 4
+PASS = 0.3
+"""The share of samples that must pass the filter: of pictures that mind their captions by chance alone, an eighth did."""
+DONE_MORE, LEARNT, NEARER = 0.2, 0.05, -0.05
+"""What an edit's own instruction must gain over another task's: the share that is done, the CLIP direction as a cosine, and the distance to
+the right answer as a mean difference of pixels in [0, 1]. By chance all are 0."""
 pytestmark = pytest.mark.whole
 
 
@@ -59,3 +64,14 @@ def killed(out: Path, whole: int) -> None:
 def done(out: Path) -> list[Path]:
     """The marks of stages that are done, as they are seen from outside."""
     return [path for path in (out / places.STAGES).glob("*.json") if json.loads(path.read_text())["state"] == DONE]
+
+
+def test_the_quick_reproduction_learns(tmp_path):
+    out = tmp_path / "quick"
+    assert begun(out, "--quick").wait(20 * MINUTES) == 0, said(out)
+    claims = {claim["id"]: claim["estimate"] for claim in json.loads(report(out))["claims"]}
+    assert claims["pairs-pass"] > PASS
+    assert claims["learning-done"] > DONE_MORE
+    assert claims["learning-direction"] > LEARNT
+    assert claims["learning-distance"] < NEARER
+    assert (out / "report.md").read_text().startswith("#")
