@@ -78,7 +78,7 @@ def _block(name: str, rows: Sequence[Row]) -> Block:
     by_key = {(row.seed, row.task, row.at): row for row in rows}
     shape = len(seeds), len(kinds), len(at)
     if len(by_key) != math.prod(shape):
-        raise ValueError(f"Verdicts of {name!r} are missing: run the stages 'judged' again.")
+        raise ValueError(f"Verdicts of {name!r} are missing: run `python -m ip2p reproduce` with --again judged.")
     every = [by_key[seed, task, where] for seed in seeds for task in kinds for where in at]
     values = {column: np.array([float(getattr(row, column)) for row in every]).reshape(shape) for column in COLUMNS}
     asked = name if name in ("grid", "chains", "limits", "anchors") else "tasks"

@@ -1,5 +1,6 @@
 """What is measured besides the paper's figures: whether editors learn at all, true pairs, and where CLIP and the judge disagree."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -108,7 +109,7 @@ def _axes() -> Iterator[Claim]:
         "axes-scale",
         statement="The image scale at which CLIP's two axes are highest together less that at which the most edits are right by the judge.",
         unit="image scale",
-        estimate=lambda blocks: estimated(scale_apart, blocks[FULL]),
+        estimate=lambda blocks: Mean(scale_apart(blocks[FULL]), -math.inf, math.inf, blocks[FULL]["done"].size),
         detail=lambda blocks: {
             "clip": blocks[FULL].at[chosen_by_clip(blocks[FULL])][1],
             "judge": blocks[FULL].at[chosen_by_judge(blocks[FULL])][1],

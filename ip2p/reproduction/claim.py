@@ -1,5 +1,6 @@
 """A claim: what the paper says, a statement that can be measured for it, its estimate, and what decides whether it holds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,8 @@ COSINE, POINTS, SHARE = "cosine", "points", "share"
 """Units: of CLIP's axes; of differences of shares; of shares."""
 SMALLEST = {COSINE: 0.01, POINTS: 0.03, SHARE: 0.03}
 """The smallest effect that counts, by unit."""
+SAME = 1e-9
+"""An interval narrower than this has no width."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Claim:
         the smallest size that counts; between these it can't be told."""
         if not self.paper:
             return "measured"
-        if found.low == found.high == self.null:
+        if found.high - found.low < SAME:
             return "cannot be told"  # everything was the same, which tells no spread
         low, high = found.low - self.null, found.high - self.null
         low, high = (-high, -low) if self.below else (low, high)
@@ -57,7 +60,7 @@ class Claim:
     def found(self, blocks: Blocks) -> dict[str, Any]:
         """The claim as JSON has it."""
         mean = self.estimate(blocks)
-        if self.unit == SHARE:
+        if self.unit == SHARE and math.isfinite(mean.high - mean.low):
             mean = replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
         told = plain(mean)
         said = {name: getattr(self, name) for name in ("id", "figure", "section", "paper", "statement", "unit")}

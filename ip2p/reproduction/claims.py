@@ -19,7 +19,7 @@ AXES = ("direction", "similarity", *JUDGED)
 
 def findings(out: Path, config: Config) -> dict[str, Any]:
     """All that a run's verdicts say, as JSON values. Raises ValueError where stages have not run."""
-    found = blocks(rows(out))
+    found = blocks(rows(out, config))
     if FULL in found:
         found[FULL] = with_disagreements(found[FULL], found["anchors"])
     every = (*painted.claims(out, config), *hypotheses(config))
@@ -58,8 +58,8 @@ def _grid(found: Blocks) -> list[dict[str, Any]]:
 
 
 def _chains(found: Blocks) -> list[dict[str, Any]]:
-    """Of each stage: is its own change there when it is made ("own"), and at the end of the chain ("end")? How far the picture is then
-    from the start ("direction", "similarity")."""
+    """Of each stage: is its own change there when it is made ("own"), and at the end of the chain ("end"); is all else as it should be as
+    well ("own_right", "end_right")? How far is the picture then from the start ("direction", "similarity")?"""
     block = found.get("chains")
     if block is None:
         return []
@@ -67,8 +67,9 @@ def _chains(found: Blocks) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for stage in stages:
         own, end = (block.at_places([block.at.index((when, stage))]) for when in (stage, stages[-1]))
-        done = {name: plain(measured(one, ["done"])["done"]) for name, one in (("own", own), ("end", end))}
-        out.append({"stage": stage, **done, **_told(own, ("direction", "similarity"))})
+        told = {name: plain(measured(one, ["done"])["done"]) for name, one in (("own", own), ("end", end))}
+        told |= {f"{name}_right": plain(measured(one, ["right"])["right"]) for name, one in (("own", own), ("end", end))}
+        out.append({"stage": stage, **told, **_told(own, ("direction", "similarity"))})
     return out
 
 
@@ -86,7 +87,7 @@ def _kinds(found: Blocks, config: Config) -> list[dict[str, Any]]:
         return []
     at = block.at_places([block.at.index((config.evaluation.text_scale, middle(config.evaluation)))])
     out = []
-    for kind in dict.fromkeys(config.evaluation.kinds):
+    for kind in dict.fromkeys(block.kinds.tolist()):
         own = at.of_kinds([kind])
         told = _told(own, (*AXES, "clip_only", "judge_only"))
         told["direction_not_done"], told["done_not_direction"] = told.pop("clip_only"), told.pop("judge_only")

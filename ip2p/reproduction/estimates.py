@@ -26,13 +26,15 @@ def gap(x: str, y: str) -> Statistic:
     """How far the first block's curve lies above the second's: their mean distance in ``y`` over the values of ``x`` that both reach.
 
     A curve goes straight from setting to setting, and counts as the highest ``y`` that it has at this ``x`` or a greater one, as more of
-    both is better. Where one curve begins only where the other ends, they are compared at that end.
+    both is better. Not a number where they reach no value in common.
     """
 
     def statistic(one: Block, other: Block) -> float:
         curves = [(block[x].mean((0, 1)), block[y].mean((0, 1))) for block in (one, other)]
         last = min(float(curve[0].max()) for curve in curves)
-        first = min(last, max(float(curve[0].min()) for curve in curves))
+        first = max(float(curve[0].min()) for curve in curves)
+        if first > last:
+            return float("nan")
         above = [highest(*curves[0], at) - highest(*curves[1], at) for at in np.linspace(first, last, PLACES)]
         return float(np.mean(above))
 
@@ -76,17 +78,17 @@ def usual_against_others(block: Block) -> float:
 
 
 def compounded(block: Block) -> float:
-    """How many more of a chain's edits are there at its end than after its first stage, on average."""
+    """How many more of a chain's edits are right at its end than after its first stage, on average."""
     last = max(at[0] for at in block.at)
-    done = dict(zip(block.at, block["done"].mean((0, 1)), strict=True))
-    return float(sum(share for at, share in done.items() if at[0] == last) - done[1, 1])
+    right = dict(zip(block.at, block["right"].mean((0, 1)), strict=True))
+    return float(sum(share for at, share in right.items() if at[0] == last) - right[1, 1])
 
 
 def lasting(block: Block) -> float:
-    """Of the edits before the last that were there after their own stage, the share that is there at the end of the chain."""
+    """Of the edits before the last that were right after their own stage, the share that is right at the end of the chain."""
     last = int(max(at[0] for at in block.at))
-    made = np.stack([block["done"][:, :, block.at.index((stage, stage))] for stage in range(1, last)])
-    left = np.stack([block["done"][:, :, block.at.index((last, stage))] for stage in range(1, last)])
+    made = np.stack([block["right"][:, :, block.at.index((stage, stage))] for stage in range(1, last)])
+    left = np.stack([block["right"][:, :, block.at.index((last, stage))] for stage in range(1, last)])
     return float((made * left).sum() / made.sum()) if made.any() else float("nan")
 
 

@@ -55,9 +55,12 @@ def count(report: Report, words: Sequence[str]) -> str:
 
 
 def start(report: Report, words: Sequence[str]) -> str:
-    """`start settings.joint.start`: what a network's training began with."""
-    found = value(report, words)
-    return f"going on from the {found} editor's" if found else "from nothing"
+    """`start joint`: what the training of a table's network began with."""
+    settings = report["settings"][words[0]]
+    if not settings["start"]:
+        return "from nothing"
+    own = f"the {settings['start']} editor's"
+    return f"going on from {own}" if settings.get("learns", True) else f"{own}, unchanged"
 
 
 def scales(report: Report, words: Sequence[str]) -> str:
@@ -97,6 +100,8 @@ def _claim(report: Report, name: str) -> Mapping[str, Any]:
 def estimated(one: Mapping[str, Any]) -> str:
     """A claim's estimate in its unit, with its interval."""
     unit = str(one["unit"])
+    if one["estimate"] is None:
+        return "unknown"
     said = number(one["estimate"], unit) + (" points" if unit == "points" else "%" if unit == "share" else "")
     return said if one["low"] is None else f"{said} ({number(one['low'], unit)} to {number(one['high'], unit)})"
 
@@ -183,8 +188,9 @@ def grid(report: Report, words: Sequence[str]) -> str:
 
 def chains(report: Report, words: Sequence[str]) -> str:
     """`chains`: how often each edit of a chain is there when it is made, and at the end."""
-    rows = [[f"{one['stage']}.", mean(one["own"], True), mean(one["end"], True)] for one in report["chains"]]
-    return _table(["edit", "there when it is made", "there at the end"], rows, right=(1, 2))
+    shown = {"own": "done when made", "end": "done at the end", "own_right": "right when made", "end_right": "right at the end"}
+    rows = [[f"{one['stage']}.", *(mean(one[name], True) for name in shown)] for one in report["chains"]]
+    return _table(["edit", *shown.values()], rows, right=range(1, 5))
 
 
 def limits(report: Report, words: Sequence[str]) -> str:

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 class Row:
     """One picture: whose it is (`edits.Job`), which task and setting, and what was measured (cosines; mean difference 0 to 1; 0 or 1).
 
-    Chains have a row for each edit that a stage's picture should show, at (stage, number of the edit from 1); only ``done`` is of that
-    edit alone, and ``kept`` is left 0.
+    Chains have a row for each edit that a stage's picture should show, at (stage, number of the edit from 1); ``done`` is of that edit
+    alone, and ``kept`` says whether all else is as in the scene with those of the other edits that the picture seems to have.
     """
 
     name: str
@@ -63,16 +63,17 @@ def judged(out: Path, config: Config, shard: int) -> None:
         log.info("judged/%d: task %d of %d", shard, number, len(mine))
 
 
-def rows(out: Path) -> list[Row]:
+def rows(out: Path, config: Config) -> list[Row]:
     """All rows, in the order of their files' names. Raises ValueError where there are none, or one is broken."""
-    files = sorted(places.judged(out).glob("*/*.jsonl"))
+    shards = range(config.evaluation.shards)
+    files = sorted(path for shard in shards for path in (places.judged(out) / str(shard)).glob("*.jsonl"))
     if not files:
-        raise ValueError(f"There are no verdicts in {places.judged(out)}: run the stages 'judged' first.")
+        raise ValueError(f"There are no verdicts in {places.judged(out)}: run `python -m ip2p reproduce --out {out} --again judged`.")
     try:
         return [_row(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"A file of {places.judged(out)} is broken ({error}): remove that folder and run the stages 'judged' again."
+            f"A file of {places.judged(out)} is broken ({error}): run `python -m ip2p reproduce --out {out} --again judged`."
         ) from error
 
 
@@ -115,7 +116,8 @@ def of_chain(chain: "Chain", picture: np.ndarray, at: At) -> list[Verdict]:
 
     numbers = range(int(at[0]))
     made = _made(chain, picture, numbers)
-    return [((*at, number + 1), judge(picture, chain.task(number, made)).done, False) for number in numbers]
+    verdicts = [judge(picture, chain.task(number, made)) for number in numbers]
+    return [((*at, number + 1), one.done, one.kept) for number, one in zip(numbers, verdicts, strict=True)]
 
 
 def _made(chain: "Chain", picture: np.ndarray, numbers: Sequence[int]) -> tuple[int, ...]:

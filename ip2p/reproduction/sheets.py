@@ -60,7 +60,7 @@ class Shown:
     @cached_property
     def verdicts(self) -> dict[tuple[str, str, edits.At], bool]:
         """Which picture is right, by its job, its task and its setting; of a chain's stage and edit, whether that was done."""
-        rows = [row for row in judged.rows(self.out) if row.seed == self.seed]
+        rows = [row for row in judged.rows(self.out, self.config) if row.seed == self.seed]
         return {(row.name, row.task, row.at): bool(row.done if row.name == "chains" else row.right) for row in rows}
 
     def pictures(self, name: str, task: str) -> Tensor:
@@ -114,7 +114,7 @@ def chain_strip(shown: Shown, chain: tasks.Chain) -> Strip:
 
 
 def limit_strip(shown: Shown, task: Task) -> Strip:
-    """A known failure: the picture, what the editor made of it at the middle image scale, and a right answer (Figure 13)."""
+    """A known failure: the picture, what the editor made of it at the middle one of the scales tried, and a right answer (Figure 13)."""
     middle = len(edits.settings_of("limits", shown.config)) // 2
     panels = (_panel(task.source(), "picture"), shown.panel("limits", task.id, middle, "edited"), _panel(task.answer(), "a right answer"))
     return Strip(f"“{task.instruction}”", panels)

@@ -49,7 +49,7 @@ def report() -> dict[str, Any]:
         ],
         "anchors": {name: columns(0.0) for name in ("nothing", "answer", "encoded")},
         "grid": [{"text": 7.5, "image": image, **columns(0.1)} for image in (1.0, 1.4)],
-        "chains": [{"stage": 1, "own": mean(0.5), "end": mean(0.4)}],
+        "chains": [{"stage": 1, **dict.fromkeys(("own", "end", "own_right", "end_right"), mean(0.5))}],
         "limits": [{"kind": "zoom", "editor": "full", "done": mean(0.0), "right": mean(0.0)}],
         "kinds": [{"kind": "add", **kinds, "direction_not_done": mean(0.1), "done_not_direction": mean(0.2)}],
         "kinds_at": {"text": 7.5, "image": 1.6},

@@ -50,9 +50,12 @@ def test_a_curve_that_turns_back_counts_by_the_most_that_it_reaches():
     assert estimates.gap("direction", "similarity")(found["full"], found["sdedit"]) == pytest.approx(0, abs=1e-6)
 
 
-def test_curves_that_share_no_direction_are_compared_where_the_lower_one_ends():
-    found = blocks([*curve("full", [(0.5, 0.9), (0.6, 0.8)]), *curve("sdedit", [(0.0, 0.95), (0.2, 0.7)])])
-    assert estimates.gap("direction", "similarity")(found["full"], found["sdedit"]) == pytest.approx(0.2, abs=1e-6)
+def test_curves_that_share_no_direction_are_not_compared():
+    """An editor that does nothing would else be above every other."""
+    found = blocks([*curve("full", [(0.01, 0.99), (0.02, 0.99)]), *curve("sdedit", [(0.2, 0.9), (0.6, 0.5)])])
+    apart = estimated(estimates.gap("direction", "similarity"), found["full"], found["sdedit"])
+    assert math.isnan(apart.value)
+    assert CLAIM.verdict(apart) == "cannot be told"
 
 
 def test_blocks_refuse_verdicts_that_are_not_whole():
@@ -98,14 +101,19 @@ def test_what_is_no_number_cannot_be_told():
     assert CLAIM.verdict(Mean(math.nan, -math.inf, math.inf, 9)) == "cannot be told"
 
 
+def test_what_never_varied_cannot_be_told():
+    assert [CLAIM.verdict(Mean(value, value, value, 9)) for value in (-1.0, 0.0, 0.5, 1.0)] == ["cannot be told"] * 4
+
+
 def test_chains_tell_what_was_added_and_what_stayed():
     """The first edit stays in one chain of two, the second in both; the third is never made."""
     done = {(1, 1): (1, 1), (2, 1): (1, 0), (2, 2): (1, 1), (3, 1): (1, 0), (3, 2): (1, 1), (3, 3): (0, 0)}
     rows = [
         row("chains", seed, f"chain-{task}", at, done=values[task]) for seed in (1, 2) for task in (0, 1) for at, values in done.items()
     ]
+    rows += [row("chains", seed, "chain-2", at, done=1, kept=0) for seed in (1, 2) for at in done]  # a spoilt picture passes for done
     found = blocks(rows)["chains"]
-    assert estimates.compounded(found) == pytest.approx(0.5)
+    assert estimates.compounded(found) == pytest.approx(0.5 * 2 / 3)
     assert estimates.lasting(found) == pytest.approx(0.75)
 
 
@@ -176,6 +184,20 @@ def test_findings_find_what_was_put_in(tmp_path):
     assert json.dumps(claims.findings(tmp_path, CONFIG)) == json.dumps(found)
 
 
+def test_findings_of_fewer_tasks_than_kinds_leave_kinds_out(tmp_path):
+    kinds = CONFIG.evaluation.kinds[:4]
+    rows = [row for row in verdicts(better=1) if row.kind in (*kinds, *CONFIG.evaluation.limit_kinds, "x+y+z")]
+    assert [line["kind"] for line in claims.findings(written(tmp_path, rows), CONFIG)["kinds"]] == list(kinds)
+
+
+def test_verdicts_of_shards_that_are_no_more_are_not_read(tmp_path):
+    written(tmp_path, verdicts(better=1))
+    before = judged.rows(tmp_path, CONFIG)
+    (places.judged(tmp_path) / str(CONFIG.evaluation.shards)).mkdir()
+    (places.judged(tmp_path) / str(CONFIG.evaluation.shards) / "old.jsonl").write_text("of another run")
+    assert judged.rows(tmp_path, CONFIG) == before
+
+
 def test_findings_of_no_difference_claim_none(tmp_path):
     found = claims.findings(written(tmp_path, verdicts(better=0)), CONFIG)
     told = {claim["id"]: claim["verdict"] for claim in found["claims"]}
@@ -195,9 +217,9 @@ def test_claims_about_what_a_run_has_not_made_are_left_out(tmp_path):
 
 
 def test_verdicts_that_are_missing_or_broken_are_told(tmp_path):
-    with pytest.raises(ValueError, match="run the stages 'judged' first"):
-        judged.rows(tmp_path)
+    with pytest.raises(ValueError, match="--again judged"):
+        judged.rows(tmp_path, CONFIG)
     written(tmp_path, [])
     (places.judged(tmp_path) / "0" / "all.jsonl").write_text('{"name": 1}\n')
     with pytest.raises(ValueError, match="is broken"):
-        judged.rows(tmp_path)
+        judged.rows(tmp_path, CONFIG)

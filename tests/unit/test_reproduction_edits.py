@@ -171,7 +171,7 @@ def test_edits_that_were_stopped_go_on_to_the_same_files(run, name, tmp_path):
 def test_verdicts_of_all_shards_are_whole_and_the_same_after_a_stop(run):
     for shard in range(2):
         judged.judged(run, SMALL, shard)
-    rows = judged.rows(run)
+    rows = judged.rows(run, SMALL)
     per_job = {"grid": 2 * 4, "chains": 1 * 6, "limits": 1, "other": 3, "sdedit": 3 * 2, "sdedit-own": 3 * 2, "anchors": (3 + 1) * 3}
     for job in edits.jobs(SMALL):
         mine = [row for row in rows if (row.name, row.seed) == (job.name, job.seed)]
@@ -193,4 +193,7 @@ def test_a_chain_is_judged_by_the_edits_that_its_pictures_have():
     for made, stage, expected in (((0,), 1, [1]), ((0, 1), 2, [1, 1]), ((0, 1, 2), 3, [1, 1, 1]), ((1, 2), 3, [0, 1, 1])):
         verdicts = judged.of_chain(chain, draw(chain.shown(made), chain.size).picture, (stage,))
         assert [int(done) for _, done, _ in verdicts] == expected
+        assert [kept for _, done, kept in verdicts if done] == [True] * sum(expected)
         assert [at for at, _, _ in verdicts] == [(stage, number + 1) for number in range(stage)]
+    spoilt = np.random.default_rng(0).random((chain.size, chain.size, 3)).astype(np.float32)
+    assert not any(done and kept for _, done, kept in judged.of_chain(chain, spoilt, (3,)))

@@ -103,6 +103,19 @@ def test_an_estimate_is_said_with_its_unit_and_interval():
     assert fields.estimated(told | {"unit": "points"}) == "+40 points (+25 to +50)"
     assert fields.estimated(told | {"unit": "cosine"}) == "0.400 (0.250 to 0.500)"
     assert fields.estimated(told | {"unit": "cosine", "low": None, "high": None}) == "0.400"
+    assert fields.estimated({"estimate": None, "low": None, "high": None, "unit": "share"}) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ({"start": ""}, "from nothing"),
+        ({"start": "embedded", "learns": True}, "going on from the embedded editor's"),
+        ({"start": "embedded", "learns": False}, "the embedded editor's, unchanged"),
+    ],
+)
+def test_what_a_network_began_with_is_said(text, said):
+    assert fields.start(report() | {"settings": {"text": text}}, ["text"]) == said
 
 
 def test_a_marked_part_is_replaced_and_all_else_stays():
