@@ -2,11 +2,14 @@
 """``python -m ip2p reproduce [--quick] [--out DIR] [--config FILE] [--workers N] [--again STAGE] [--list]``."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from . import places
 from .config import Config, load
 from .marks import Marks
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--config", metavar="FILE", help="other settings: full, quick, or a .toml, .yaml or .json file")
     add("--workers", type=int, default=0, metavar="N", help="stages at once, each on one core (default: as many as cores, at most 8)")
     add("--again", action="append", default=[], metavar="STAGE", help="make a stage anew, and all that follow it (repeatable)")
-    add("--list", action="store_true", help="name the stages and say which are done; run nothing")
+    add("--list", action="store_true", help="name the stages and say which are done, or made with other settings; run nothing")
     add("--only", metavar="STAGE", help="run this stage alone, in this process; the others that it needs must be done")
     add("--page", action="store_true", help="write docs/reproduction.md from the report that is kept there, or from that of --out")
     parser.set_defaults(run=run)
@@ -32,33 +35,46 @@ def run(options: argparse.Namespace) -> int:
         write(options.out)
         return 0
     out = options.out or Path("quick" if options.quick else "reproduction")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: name a folder with --out.")
-    config = _config(options, out)
-    marks = Marks(out, config)
+    marks = Marks(out, _config(options, out))
     if options.list:
         for name in marks.stages:
             print(f"{marks.state(name):6} {name}")
         return 0
     if options.workers < 0:
         raise ValueError(f"{options.workers} workers can't work: give --workers 1 or more.")
-    marks.begin(options.again)
-    from . import schedule
-
     if options.only:
-        schedule.alone(out, options.only)
-        return 0
-    from ..stopping import stopping
+        marks.stage(options.only)
+    anew = marks.following(options.again)
+    with marks.held():
+        return _made(marks, anew, options)
 
+
+def _made(marks: Marks, anew: list[str], options: argparse.Namespace) -> int:
+    """Run the stages, or one of them, in a folder that no other command works on."""
+    from ..stopping import stopping
+    from . import schedule, tasks
+
+    edits = {name for name in marks.stages if name.startswith("edits/")}
+    if not options.only and edits <= {*marks.waiting(), *anew}:
+        log.info("Drawing what editors will be asked.")  # what the part of the world doesn't allow is told before hours of work
+        tasks.every(marks.config)
+    marks.begin(anew)
+    if options.only:
+        schedule.alone(marks.out, options.only)
+        return 0
     with stopping() as should_stop:
         code = schedule.run(marks, options.workers or schedule.workers_here(), should_stop)
     if code == 0:
-        print(out / "report.md")
+        print(marks.out / "report.md")
     return code
 
 
 def _config(options: argparse.Namespace, out: Path) -> Config:
-    """The settings that are asked for; else those with which the run began; else the full ones. Raises ConfigError."""
+    """The settings that are asked for; else those with which the run began; else the full ones. Raises ValueError."""
     begun = out / places.CONFIG
-    named = "quick" if options.quick else options.config
-    return load(named or (begun if begun.is_file() else "full"))
+    with places.writing(out):
+        file = next((place for place in (out, *out.parents) if place.exists() and not place.is_dir()), None)
+        named = "quick" if options.quick else options.config or (begun if begun.is_file() else "full")
+    if file:
+        raise ValueError(f"{file} is a file: name a folder with --out.")
+    return load(named)

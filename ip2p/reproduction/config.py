@@ -2,16 +2,33 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ..configs import ConfigError, build, read
+from ..configs import ConfigError, between, build, one_of, ordered, read
 from ..small.config import Captioned, Clip, Joint, Painter, TextEncoder
-from ..worlds.edits import LIMITS
+from ..worlds.edits import KINDS, LIMITS
 from ..worlds.subset import Subset
 
 OWN = {name: Path(__file__).with_name(f"{name}.toml") for name in ("full", "quick")}
 """The configs that come with the pack, by name."""
 CONDITIONS = ("full", "tenth", "unfiltered", "true")
 """What editors are trained on: the paper's recipe; a tenth of its prompts; as many pairs that no CLIP chose; the world's right answers."""
+
+COUNTS = {
+    "prompts": ("count", "each"),
+    "pairs": ("samples", "steps", "batch", "shards", "keep"),
+    "editors": ("steps", "batch", "save_every"),
+    "evaluation": ("tasks", "grid_tasks", "steps", "shards"),
+}
+"""Settings that are 1 or more."""
+LISTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "prompts": {"kinds": ()},
+    "editors": {"conditions": CONDITIONS, "seeds": ()},
+    "evaluation": {"kinds": KINDS, "limit_kinds": LIMITS, "image_scales": (), "strengths": (), "grid_text": (), "grid_image": ()},
+}
+"""Settings that name one thing or more, each once, and what there is to choose from where that is known here."""
+LEAST_KINDS = 3
+"""Kinds of edit without which there is no chain."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +109,33 @@ class Config:
     evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.editors.conditions if name not in CONDITIONS]:
-            raise ConfigError(f"The condition {unknown[0]!r} of 'editors.conditions' is unknown: use {', '.join(CONDITIONS)}.")
+        for table in COUNTS:
+            _check(table, getattr(self, table))
+        for name in ("p", "guidance"):
+            ordered(f"pairs.{name}", getattr(self.pairs, name))
+        for strength in self.evaluation.strengths:
+            between("evaluation.strengths", strength, 0.01, 1.0)
+        if self.evaluation.chains and len(self.evaluation.kinds) < LEAST_KINDS:
+            raise ConfigError(f"A chain has {LEAST_KINDS} kinds of edit: name more in 'evaluation.kinds', or set 'evaluation.chains' to 0.")
         if CONDITIONS[0] not in self.editors.conditions:
             raise ConfigError(f"All else is compared with {CONDITIONS[0]!r}: name it in 'editors.conditions'.")
         if self.painter.editor != "joint":
             raise ConfigError("A reproduction trains its own autoencoder: leave 'painter.editor' at \"joint\".")
+
+
+def _check(table: str, settings: Any) -> None:
+    """Raise ConfigError where a number of a table is below 1, or a list is empty, names a thing twice or one that there isn't."""
+    for name in COUNTS[table]:
+        if (value := getattr(settings, name)) < 1:
+            raise ConfigError(f"The value {value} of '{table}.{name}' is too small: use 1 or more.")
+    for name, known in LISTS.get(table, {}).items():
+        values = getattr(settings, name)
+        if not values:
+            raise ConfigError(f"The list '{table}.{name}' is empty: name one thing or more in it.")
+        if twice := [value for value in values if values.count(value) > 1]:
+            raise ConfigError(f"The list '{table}.{name}' has {twice[0]!r} more than once: keep one of them.")
+        for value in values if known else ():
+            one_of(f"{table}.{name}", value, known)
 
 
 def load(config: Path | str) -> Config:

@@ -5,10 +5,12 @@ alone, so that a killed job goes on with the tasks that it has not finished.
 """
 
 import logging
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -83,7 +85,7 @@ def _scales(name: str, config: Config) -> tuple[tuple[float, ...], tuple[float, 
     asked = config.evaluation
     if name == "grid":
         return asked.grid_text, asked.grid_image
-    few = {"other": (middle(asked),), "limits": asked.image_scales[:-1:2]}
+    few = {"other": (middle(asked),), "limits": asked.image_scales[:-1:2] or asked.image_scales}
     return (config.painter.text_scale if name == OWN_SCALE else asked.text_scale,), few.get(name, asked.image_scales)
 
 
@@ -138,8 +140,11 @@ def read(out: Path, name: str, seed: int, task: str) -> Edited:
     try:
         with np.load(path) as file:
             return Edited(file["pictures"], file["numbers"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ValueError(f"The edits {path} can't be read: run the stage 'edits/{name}/{seed}' again.") from error
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        stage = f"edits/{name}/{seed}"
+        raise ValueError(
+            f"The edits {path} can't be read: run the stage '{stage}' again, with `python -m ip2p reproduce --out {out} --again {stage}`."
+        ) from error
 
 
 def pictures(out: Path, name: str, seed: int, task: str) -> np.ndarray:

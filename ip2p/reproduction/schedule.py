@@ -6,6 +6,7 @@ One thread, because sums in another order would round otherwise: the same run gi
 import logging
 import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,7 @@ from . import places
 from .config import load
 from .marks import BEGUN, DONE, Marks
 from .progress import Progress, last_line
-from .workers import Worker
+from .workers import FAILED, REFUSED, Worker
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ PATIENCE = 10.0
 """Seconds that a worker has to end before it is asked again, or one without work is ended."""
 TELL_EVERY = 30.0
 """Seconds between two words on how far they are."""
+ASKED = (STOPPED, -signal.SIGTERM, -signal.SIGINT)
+"""How a worker ends that was asked to stop, the last two before it listens."""
 
 
 def alone(out: Path, name: str) -> None:
@@ -38,6 +41,7 @@ def alone(out: Path, name: str) -> None:
     if lacks := marks.lacks(name):
         raise ValueError(f"The stage {name} needs {lacks[0]}, which is not done: run that first, or all with `reproduce --out {out}`.")
     if marks.is_done(name):
+        log.info("%s is done already; --again %s makes it anew.", name, name)
         return
     _settle()
     marks.write(name, BEGUN)
@@ -108,8 +112,10 @@ class _Crew:
 
     def _begin(self, name: str) -> None:
         path = self.log_of(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
+        with places.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+        self.idle = [worker for worker in self.idle if worker.is_alive()]
         worker = self.idle.pop() if self.idle else Worker(self.marks.out)
         worker.begin(name, path)
         self.busy[name], self.progress[name] = worker, Progress(path)
@@ -122,11 +128,17 @@ class _Crew:
         if code == 0:
             self.done.add(name)
             log.info("%s: done in %s (%d of %d stages)", name, self.progress[name].taken(), len(self.done), len(self.marks.stages))
-        elif code == STOPPED or self.stopping:
+        elif code == STOPPED or (self.stopping and code in ASKED):
             log.info("%s: stopped", name)
         else:
-            self.failed[name] = last_line(self.log_of(name)) or f"its process ended with {code}"
+            self.failed[name] = self._reason(name, code)
             log.error("%s: failed; the others go on", name)
+
+    def _reason(self, name: str, code: int) -> str:
+        """Why a stage failed: its log's last words, unless its process had no time for any."""
+        if code not in (REFUSED, FAILED):
+            return f"its process was ended by the system (code {code}, perhaps for want of memory)"
+        return last_line(self.log_of(name)) or f"its process ended with {code}"
 
     def _tell(self) -> None:
         """Say now and then how far all are."""

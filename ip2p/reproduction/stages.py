@@ -52,7 +52,8 @@ def digests(known: Mapping[str, Stage]) -> dict[str, str]:
 
 def _networks(table: dict[str, Any]) -> list[Stage]:
     needs: dict[str, tuple[str, ...]] = {"captioned": ("joint",), "painter": ("joint", "captioned")}
-    of = {"joint": ("world", "joint"), "clip": ("clip",), "captioned": ("world", "captioned"), "painter": ("text", "painter")}
+    clip = ("clip", "world") if table["clip"]["part"] else ("clip",)
+    of = {"joint": ("world", "joint"), "clip": clip, "captioned": ("world", "captioned"), "painter": ("text", "painter")}
     leaves = {"joint": "autoencoder.safetensors", "clip": "world_clip", "painter": "painter.safetensors"}
     return [
         Stage(name, needs.get(name, ()), _tables(table, *of[name]), _below(places.NETWORKS, name, leaves.get(name, name)), _network(name))

@@ -86,7 +86,8 @@ def _task(config: Config, kind: str, number: int) -> Task:
         edit = _edit(config.world, scene, kind, rng)
         return Task(scene, edit, _worded(scene, edit, rng), config.painter.size, f"{kind}-{number}") if edit else None
 
-    return _first(drawn, f"an edit of the kind {kind!r}", "task", config.evaluation.seed, kind, number)
+    cure = "leave the kind out of 'evaluation'"
+    return _first(drawn, f"an edit of the kind {kind!r}", cure, "task", config.evaluation.seed, kind, number)
 
 
 def _chain(config: Config, number: int) -> Chain:
@@ -106,7 +107,8 @@ def _chain(config: Config, number: int) -> Chain:
         chain = Chain(f"chain-{number}", start, tuple(edits), tuple(instructions), size)
         return chain if len(edits) == STAGES and _lasting(chain) else None
 
-    return _first(drawn, f"{STAGES} edits of different kinds one after another", "chain", config.evaluation.seed, number)
+    what = f"{STAGES} edits of different kinds one after another"
+    return _first(drawn, what, "set 'evaluation.chains' to 0", "chain", config.evaluation.seed, number)
 
 
 def _lasting(chain: Chain) -> bool:
@@ -126,12 +128,10 @@ def _worded(scene: Scene, edit: Edit, rng: np.random.Generator) -> str:
     return phrasings[int(rng.integers(len(phrasings)))]
 
 
-def _first(drawn: Callable[[np.random.Generator], T | None], what: str, *seed: str | int) -> T:
+def _first(drawn: Callable[[np.random.Generator], T | None], what: str, cure: str, *seed: str | int) -> T:
     """What the first of the tries gives."""
     for attempt in range(TRIES):
         found = drawn(chance_of(*seed, attempt))
         if found is not None:
             return found
-    raise ValueError(
-        f"No scene of {TRIES} of this part of the world allows {what}: enlarge 'world', or leave the kind out of 'evaluation'."
-    )
+    raise ValueError(f"No scene of {TRIES} of this part of the world allows {what}: enlarge 'world', or {cure}.")

@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..stopping import STOPPED
+from . import places
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ class Worker:
 
     def begin(self, name: str, path: Path) -> None:
         """Run a stage, its words in the log at ``path``."""
-        self._line.send((name, path))
+        with suppress(OSError):  # it died: `ended` tells
+            self._line.send((name, path))
 
     def ended(self) -> int | None:
         """How the stage ended: 0 is well; None while it runs."""
@@ -62,25 +65,24 @@ def _serve(out: Path, line: Any) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     logging.getLogger("ip2p").setLevel(logging.INFO)
-    while True:
-        try:
+    try:
+        code = 0
+        while code != STOPPED:
             name, path = line.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        code = _done(out, name, path)
-        line.send(code)
-        if code == STOPPED:
-            return
+            code = _done(out, name, path)
+            line.send(code)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+    except (EOFError, OSError):  # the parent let it go
+        return
 
 
 def _done(out: Path, name: str, path: Path) -> int:
     """Run a stage; why it failed is the last line of its log."""
     from .schedule import alone
 
-    with path.open("w", encoding="utf-8") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
     try:
+        _tell_into(path)
         alone(out, name)
     except ValueError as error:
         log.error("%s", error, exc_info=error if not str(error) else None)
@@ -91,6 +93,21 @@ def _done(out: Path, name: str, path: Path) -> int:
         log.exception("%s:", name)
         return FAILED
     return 0
+
+
+def _tell_into(path: Path) -> None:
+    """Let all that is said here, also by libraries, go to a log. Streams are opened anew: one for a window of Windows would stay there."""
+    with places.writing(path), path.open("w", encoding="utf-8") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = (_stream(number) for number in (1, 2))
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+
+
+def _stream(number: int) -> IO[str]:
+    return open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _end_with_parent() -> None:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 
@@ -26,8 +28,16 @@ def write(folder: Path, files: int, make: Callable[[int], dict[str, Any]]) -> No
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """All files of a folder, in order. Raises DataError where there are none."""
+    """All files of a folder, in order. Raises DataError where there are none, or one is broken."""
     files = sorted(folder.glob("*.pt"))
     if not files:
         raise DataError(f"There are no {folder.name} in {folder}; run the stage '{folder.name}' first.")
-    return [torch.load(path, weights_only=True) for path in files]
+    return [_read(path) for path in files]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(torch.load(path, weights_only=True))
+    except (OSError, RuntimeError, ValueError, TypeError, EOFError, KeyError, pickle.UnpicklingError, BadZipFile) as error:
+        stage = path.parent.name
+        raise DataError(f"{path} is broken: delete it and run the stage '{stage}' again (of a reproduction: --again {stage}).") from error

@@ -63,7 +63,10 @@ def test_a_setting_decides_its_stage_and_all_that_follow(config):
     assert other(config, changed(config, "pairs", keep=1)) == {"sets", "editors", *late}
     assert other(config, changed(config, "pairs", samples=3)) == {"samples", "sets", "editors", *late}
     assert other(config, changed(config, "clip", width=32)) == {"clip", "samples", "sets", "editors", *late}
-    assert other(config, changed(config, "world", things=2)) == {place.split("/")[0] for place in stages(config)} - {"clip"}
+    every = {place.split("/")[0] for place in stages(config)}
+    assert other(config, changed(config, "world", things=2)) == every
+    whole = changed(config, "clip", part=False)
+    assert other(whole, changed(whole, "world", things=2)) == every - {"clip"}
 
 
 def test_another_seed_leaves_the_editors_that_are_there(config):
