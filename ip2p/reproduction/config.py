@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..captions.grammar.source import KINDS as WRITTEN
 from ..configs import ConfigError, between, build, one_of, ordered, read
 from ..small.config import Captioned, Clip, Joint, Painter, TextEncoder
 from ..worlds.edits import KINDS, LIMITS
@@ -22,7 +23,7 @@ COUNTS = {
 }
 """Settings that are 1 or more."""
 LISTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "prompts": {"kinds": ()},
+    "prompts": {"kinds": WRITTEN},
     "editors": {"conditions": CONDITIONS, "seeds": ()},
     "evaluation": {"kinds": KINDS, "limit_kinds": LIMITS, "image_scales": (), "strengths": (), "grid_text": (), "grid_image": ()},
 }
