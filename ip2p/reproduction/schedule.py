@@ -86,13 +86,13 @@ class _Crew:
         self.stopping, self.asked, self.told = False, 0.0, time.monotonic()
 
     def advance(self, stop: bool) -> bool:
-        """Note what has ended and give out what can begin; with ``stop`` ask all to save and end. False where nothing runs any more."""
+        """With ``stop`` ask all to save and end; note what has ended and give out what can begin. False where nothing runs any more."""
+        if stop:
+            self._stop()
         for name, worker in list(self.busy.items()):
             code = worker.ended()
             if code is not None:
                 self._ended(name, code)
-        if stop:
-            self._stop()
         if not self.stopping:
             for name in [name for name in self.marks.stages if self._is_ready(name)][: self.most - len(self.busy)]:
                 self._begin(name)
@@ -128,7 +128,7 @@ class _Crew:
         if code == 0:
             self.done.add(name)
             log.info("%s: done in %s (%d of %d stages)", name, self.progress[name].taken(), len(self.done), len(self.marks.stages))
-        elif code == STOPPED or (self.stopping and code in ASKED):
+        elif self.stopping and code in ASKED:
             log.info("%s: stopped", name)
         else:
             self.failed[name] = self._reason(name, code)

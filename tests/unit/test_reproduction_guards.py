@@ -197,6 +197,7 @@ def gone() -> SimpleNamespace:
         (-signal.SIGKILL, False, "its process was ended by the system (code -9, perhaps for want of memory)"),
         (-signal.SIGKILL, True, "its process was ended by the system (code -9, perhaps for want of memory)"),
         (FAILED, True, "the last words"),
+        (STOPPED, False, "its process was ended by the system (code 130, perhaps for want of memory)"),
         (STOPPED, True, None),
         (-signal.SIGTERM, True, None),
     ],
