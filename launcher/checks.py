@@ -12,6 +12,7 @@ from launcher.browser import ensure_browser
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5", "-p", "no:cacheprovider"]
 SPREAD = ("-n", "auto", "--maxprocesses", "4")  # over the cores; each process takes half a gigabyte
+BY_FILE = ("-n", "auto", "--maxprocesses", "2", "--dist", "loadfile")  # each process starts a host of its own
 NEEDS_INTERNET = (  # two of the host's own tests ask GitHub's web interface for a release and expect its "404 not found"
     "tests-unit/app_test/frontend_manager_test.py::test_init_frontend_invalid_version",
     "tests-unit/app_test/frontend_manager_test.py::test_init_frontend_invalid_provider",
@@ -42,7 +43,7 @@ def parts(links: Path) -> list[Part]:
         Part("unit", "pytest tests/unit", [*PYTEST, *SPREAD, "-m", "not whole", "tests/unit"]),
         Part("runs", "pytest tests/unit, whole runs", [*PYTEST, *SPREAD, "-m", "whole", "tests/unit"]),
         Part("contract", "pytest tests/contract", [*PYTEST, "tests/contract"]),
-        Part("host", "pytest tests/host", [*PYTEST, "tests/host"]),
+        Part("host", "pytest tests/host", [*PYTEST, *BY_FILE, "tests/host"]),
         Part("comfyui", "ComfyUI's own tests-unit with this pack", comfyui_tests(), HOST),
         Part("browser", "pytest tests/browser", [*PYTEST, "tests/browser"]),
     ]
