@@ -116,7 +116,7 @@ def test_a_part_without_edits_is_told(tmp_path):
     one = replace(FULL.world, times=("day",))
     with pytest.raises(ValueError, match=r"allows any of 'prompts\.kinds': name other kinds"):
         prompts.triplets(tmp_path, replace(FULL, world=one, prompts=Prompts(count=2, kinds=("time",))))
-    with pytest.raises(ValueError, match="kind of edit 'paint' is unknown"):
+    with pytest.raises(ValueError, match=r"'paint' of 'prompts\.kinds' is unknown"):
         prompts.triplets(tmp_path, replace(FULL, prompts=Prompts(count=2, kinds=("paint",))))
 
 
