@@ -26,17 +26,17 @@ def gap(x: str, y: str) -> Statistic:
     """How far the first block's curve lies above the second's: their mean distance in ``y`` over the values of ``x`` that both reach.
 
     A curve goes straight from setting to setting, and counts as the highest ``y`` that it has at this ``x`` or a greater one, as more of
-    both is better. Not a number where they reach no value in common.
+    both is better. Where they reach no ``x`` in common they are compared at the end of the one that reaches less, but not in its favour:
+    then it is not a number, since to do less of one is no merit.
     """
 
     def statistic(one: Block, other: Block) -> float:
         curves = [(block[x].mean((0, 1)), block[y].mean((0, 1))) for block in (one, other)]
         last = min(float(curve[0].max()) for curve in curves)
         first = max(float(curve[0].min()) for curve in curves)
-        if first > last:
-            return float("nan")
-        above = [highest(*curves[0], at) - highest(*curves[1], at) for at in np.linspace(first, last, PLACES)]
-        return float(np.mean(above))
+        above = float(np.mean([highest(*curves[0], at) - highest(*curves[1], at) for at in np.linspace(min(first, last), last, PLACES)]))
+        reaches_less = curves[0][0].max() < curves[1][0].max()
+        return float("nan") if first > last and (above > 0 if reaches_less else above < 0) else above
 
     return statistic
 

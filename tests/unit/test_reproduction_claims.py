@@ -50,12 +50,21 @@ def test_a_curve_that_turns_back_counts_by_the_most_that_it_reaches():
     assert estimates.gap("direction", "similarity")(found["full"], found["sdedit"]) == pytest.approx(0, abs=1e-6)
 
 
-def test_curves_that_share_no_direction_are_not_compared():
-    """An editor that does nothing would else be above every other."""
-    found = blocks([*curve("full", [(0.01, 0.99), (0.02, 0.99)]), *curve("sdedit", [(0.2, 0.9), (0.6, 0.5)])])
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_curve_does_not_win_by_doing_less_than_the_other_ever_does(swap):
+    """Else an editor that does nothing would be above every other."""
+    points = [(0.01, 0.99), (0.02, 0.99)], [(0.2, 0.9), (0.6, 0.5)]
+    found = blocks([*curve("full", points[swap]), *curve("sdedit", points[not swap])])
     apart = estimated(estimates.gap("direction", "similarity"), found["full"], found["sdedit"])
     assert math.isnan(apart.value)
     assert CLAIM.verdict(apart) == "cannot be told"
+
+
+def test_a_curve_that_does_more_of_both_is_above_one_that_it_never_meets():
+    found = blocks([*curve("full", [(0.5, 0.9), (0.6, 0.8)]), *curve("sdedit", [(0.0, 0.8), (0.2, 0.7)])])
+    above = estimates.gap("direction", "similarity")
+    assert above(found["full"], found["sdedit"]) == pytest.approx(0.2, abs=1e-6)
+    assert above(found["sdedit"], found["full"]) == pytest.approx(-0.2, abs=1e-6)
 
 
 def test_blocks_refuse_verdicts_that_are_not_whole():
