@@ -15,6 +15,8 @@ COSINE, POINTS, SHARE = "cosine", "points", "share"
 """Units: of CLIP's axes; of differences of shares; of shares."""
 SMALLEST = {COSINE: 0.01, POINTS: 0.03, SHARE: 0.03}
 """The smallest effect that counts, by unit."""
+LEAST = {POINTS: -1.0, SHARE: 0.0}
+"""The least that is possible of what is at most 1."""
 SAME = 1e-9
 """An interval narrower than this has no width."""
 
@@ -60,8 +62,8 @@ class Claim:
     def found(self, blocks: Blocks) -> dict[str, Any]:
         """The claim as JSON has it."""
         mean = self.estimate(blocks)
-        if self.unit == SHARE and math.isfinite(mean.high - mean.low):
-            mean = replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
+        if self.unit in LEAST and math.isfinite(mean.high - mean.low):
+            mean = replace(mean, low=max(LEAST[self.unit], mean.low), high=min(1.0, mean.high))
         told = plain(mean)
         said = {name: getattr(self, name) for name in ("id", "figure", "section", "paper", "statement", "unit")}
         numbers = {"estimate": told.pop("value"), **told, "margin": self.smallest}

@@ -147,7 +147,8 @@ def _capital(text: str) -> str:
 def _detail(one: Mapping[str, Any]) -> str:
     """What stands beside an estimate: a number for each name."""
     unit = "share" if one["unit"] in ("points", "share") else str(one["unit"])
-    told = [f"{name}: {number(found, unit)}{'%' if unit == 'share' else ''}" for name, found in one["detail"].items()]
+    detail = sorted(one["detail"].items(), key=lambda item: float(item[0]) if item[0].replace(".", "").isdigit() else 0.0)
+    told = [f"{name}: {number(found, unit)}{'%' if unit == 'share' else ''}" for name, found in detail]
     return f" ({'; '.join(told)})" if told else ""
 
 

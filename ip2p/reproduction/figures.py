@@ -25,7 +25,7 @@ PLOTS = {
     "figure10_judged.png": (("full", "tenth", "unfiltered", "true"), "done", "kept"),
 }
 """File -> (curves, x, y)."""
-QUALITY, COLOURS, DPI = 70, 32, 144
+QUALITY, COLOURS, DPI = 70, 128, 144
 """The quality of sheets (WebP); colours of a plot's palette (PNG), and pixels of its inch."""
 
 
@@ -54,7 +54,7 @@ def _plot(path: Path, report: Mapping[str, Any], names: Sequence[str], x: str, y
     if len(found) < 2:
         return False
     picture = to_pil(plot.to_tensor(plot.drawn(found, AXES[x], AXES[y]), DPI))
-    write_file(path, _encoded(picture.quantize(COLOURS, dither=Image.Dither.NONE), "PNG", optimize=True))
+    write_file(path, _encoded(picture.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE), "PNG", optimize=True))
     return True
 
 

@@ -19,7 +19,7 @@ README, PAGE, KEPT = ROOT / "README.md", ROOT / "docs" / "reproduction.md", ROOT
 REPORT, NOTES, FIGURES = "report.json", "notes.md", "figures"
 MARKS = ("<!-- made by `python -m ip2p reproduce --page` -->", "<!-- up to here -->")
 """Around the README's part."""
-SHORT = """{{picture edits.webp Some edits: the picture, the editor at three image scales, SDEdit at three strengths, the right answer}}
+SHORT = """{{picture pairs.webp All samples of three prompts, with what CLIP says of each pair, and whether the filter kept it}}
 
 {{headlines}}
 
