@@ -21,6 +21,8 @@ MARKS = ("<!-- made by `python -m ip2p reproduce --page` -->", "<!-- up to here 
 """Around the README's part."""
 SHORT = """{{picture pairs.webp All samples of three prompts, with what CLIP says of each pair, and whether the filter kept it}}
 
+{{notes short}}
+
 {{headlines}}
 
 Every claim, every figure, and what none of it can show: [docs/reproduction.md](docs/reproduction.md)."""
@@ -89,15 +91,15 @@ def write(out: Path | None = None) -> list[Path]:
         raise PageError(f"There are no pages in {ROOT}: run this in a clone of the pack's repository.")
     if out is not None:
         _copy(out)
-    report = read(KEPT / REPORT)
-    save(PAGE, report, KEPT.name, (KEPT / NOTES).read_text(encoding="utf-8") if (KEPT / NOTES).is_file() else "")
-    write_file(README, marked(README.read_text(encoding="utf-8"), short(report)).encode())
+    report, notes = read(KEPT / REPORT), (KEPT / NOTES).read_text(encoding="utf-8") if (KEPT / NOTES).is_file() else ""
+    save(PAGE, report, KEPT.name, notes)
+    write_file(README, marked(README.read_text(encoding="utf-8"), short(report, notes)).encode())
     return [PAGE, README]
 
 
-def short(report: Report) -> str:
-    """The README's part of a report."""
-    return filled(SHORT, report, KEPT.relative_to(ROOT).as_posix()).strip()
+def short(report: Report, notes: str = "") -> str:
+    """The README's part of a report and its notes."""
+    return filled(SHORT, report, KEPT.relative_to(ROOT).as_posix(), notes).strip()
 
 
 def _copy(out: Path) -> None:

@@ -201,13 +201,8 @@ def test_plots_are_small_and_the_same_each_time(tmp_path):
 
 def test_the_packs_page_is_what_its_report_makes():
     readme = page.README.read_text(encoding="utf-8")
-    if not (page.KEPT / page.REPORT).is_file():  # then there is no page either, and the README says nothing of one
-        assert not page.PAGE.exists()
-        assert f"{page.MARKS[0]}\n{page.MARKS[1]}" in readme
-        return
-    kept, notes = page.read(page.KEPT / page.REPORT), page.KEPT / page.NOTES
-    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    kept, said = page.read(page.KEPT / page.REPORT), (page.KEPT / page.NOTES).read_text(encoding="utf-8")
     assert page.PAGE.read_text(encoding="utf-8") == page.filled(TEMPLATE, kept, page.KEPT.name, said)
-    assert page.marked(readme, page.short(kept)) == readme
+    assert page.marked(readme, page.short(kept, said)) == readme
     assert kept["figures"] == sorted(path.name for path in page.KEPT.iterdir() if path.suffix in (".png", ".webp"))
     assert all(f"{{{{notes {heading}}}}}" in TEMPLATE for heading in page.notes_of(said))
