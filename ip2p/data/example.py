@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
-Open = Callable[[], Tensor]
+if TYPE_CHECKING:  # what only names files and errors of data needn't load torch
+    from torch import Tensor
+
+Open = Callable[[], "Tensor"]
 """Opens a picture (H, W, 3), or a mask (H, W), in [0, 1] when called. Raises ValueError with one sentence where it can't."""
-Judge = Callable[[Tensor], Mapping[str, float]]
+Judge = Callable[["Tensor"], Mapping[str, float]]
 """What a result (H, W, 3) is worth where the right answer is known: {"done": 0 or 1, "kept": 0 or 1, "right": 0 or 1} or a part of it."""
 
 

@@ -5,6 +5,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from ..data.disk import writing
 from . import places
 from .config import Config, load
 from .marks import Marks
@@ -72,7 +73,7 @@ def _made(marks: Marks, anew: list[str], options: argparse.Namespace) -> int:
 def _config(options: argparse.Namespace, out: Path) -> Config:
     """The settings that are asked for; else those with which the run began; else the full ones. Raises ValueError."""
     begun = out / places.CONFIG
-    with places.writing(out):
+    with writing(out):
         file = next((place for place in (out, *out.parents) if place.exists() and not place.is_dir()), None)
         named = "quick" if options.quick else options.config or (begun if begun.is_file() else "full")
     if file:

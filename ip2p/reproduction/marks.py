@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..configs import read, to_table
+from ..data.disk import unreadable, writing
 from . import places
 from .config import Config
 from .stages import Stage, digests, stages
@@ -53,7 +54,7 @@ class Marks:
     def held(self) -> Iterator[None]:
         """Keep other commands from the folder; the lock goes with this process, however it ends. Raises ValueError where one has it."""
         self._own()
-        with places.writing(self.out):
+        with writing(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             file = (self.out / places.LOCK).open("ab")
         with file:
@@ -71,7 +72,7 @@ class Marks:
         self._own()
         anew = self.following(again)
         self.check(anew)
-        with places.writing(self.out):
+        with writing(self.out):
             (self.out / places.STAGES).mkdir(parents=True, exist_ok=True)
         for name in anew:
             if self.mark(name):  # nothing is removed that no mark claims
@@ -81,7 +82,7 @@ class Marks:
 
     def _own(self) -> None:
         """Raise ValueError where the folder has other files than those of a run."""
-        with places.writing(self.out):
+        with writing(self.out):
             there = {path.name for path in self.out.iterdir()} if self.out.is_dir() else set()
         other = there - {places.LOCK}
         if other and places.STAGES not in there:
@@ -144,10 +145,10 @@ class Marks:
         for name in doomed:
             for pattern in self.stages[name].leaves:
                 for place in self.out.glob(pattern):
-                    with places.writing(place):
+                    with writing(place):
                         shutil.rmtree(place) if place.is_dir() else place.unlink()
         for name in doomed:
-            with places.writing(self._place(name)):
+            with writing(self._place(name)):
                 self._place(name).unlink()
 
     def mark(self, name: str) -> Mark | None:
@@ -157,8 +158,6 @@ class Marks:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            from ..data.disk import unreadable
-
             raise unreadable(self._place(name), error) from error
         except (ValueError, TypeError):
             return BROKEN
@@ -210,7 +209,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], above: str = ""
 def _written(path: Path, value: Any) -> None:
     """Write JSON beside its place and rename it in when it is on the disk. Raises DataError."""
     part = path.with_name(f".{path.name}.part")
-    with places.writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:
             file.write(json.dumps(value, indent=1) + "\n")

@@ -1,7 +1,5 @@
 """Where the parts of a run lie in its folder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 CONFIG, STAGES, LOGS, LOCK = "config.json", "stages", "logs", ".lock"
@@ -15,17 +13,6 @@ NETWORKS, TRIPLETS, SAMPLES, SETS, CACHE, EDITORS, EDITS, JUDGED = (
     "edits",
     "judged",
 )
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """As `ip2p.data.disk.writing`, which is loaded with all of torch, and so only where the disk refuses. Raises DataError."""
-    try:
-        yield
-    except OSError as error:
-        from ..data.disk import refusal
-
-        raise refusal(path, error) from error
 
 
 def file_name(stage: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..data.disk import writing
 from ..stopping import STOPPED
 from . import places
 from .config import load
@@ -112,7 +113,7 @@ class _Crew:
 
     def _begin(self, name: str) -> None:
         path = self.log_of(name)
-        with places.writing(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
         self.idle = [worker for worker in self.idle if worker.is_alive()]

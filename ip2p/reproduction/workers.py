@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from ..data.disk import writing
 from ..stopping import STOPPED
-from . import places
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _done(out: Path, name: str, path: Path) -> int:
 
 def _tell_into(path: Path) -> None:
     """Let all that is said here, also by libraries, go to a log. Streams are opened anew: one for a window of Windows would stay there."""
-    with places.writing(path), path.open("w", encoding="utf-8") as file:
+    with writing(path), path.open("w", encoding="utf-8") as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
     sys.stdout, sys.stderr = (_stream(number) for number in (1, 2))
