@@ -1,7 +1,7 @@
 """What is measured besides the paper's figures: whether editors learn at all, true pairs, and where CLIP and the judge disagree."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from ..evaluation.intervals import Mean
@@ -93,6 +93,10 @@ def _axes() -> Iterator[Claim]:
             unit=SHARE,
             estimate=partial(estimate, partial(separation, x, y), (FULL,)),
         )
+    yield from _disagreements(claim)
+
+
+def _disagreements(claim: Callable[..., Claim]) -> Iterator[Claim]:
     yield claim(
         "axes-clip-only",
         statement="Share of edits with at least half of the right answer's CLIP direction that are not done by the judge.",
