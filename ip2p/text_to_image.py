@@ -76,11 +76,7 @@ class TextToImage(LatentModel):
         steps = int(self.default("steps", STEPS) if steps is None else steps)
         scale = self.default("text_scale", TEXT_SCALE) if scale is None else scale
         guidance.check_scale("guidance", scale)
-        prompts, seeds = [prompt] if isinstance(prompt, str) else list(prompt), [seed] if isinstance(seed, int) else list(seed)
-        if not {len(prompts), len(seeds)} <= {1, len(original)}:
-            raise ValueError(
-                f"{len(original)} pictures can't have {len(prompts)} prompts and {len(seeds)} seeds: give one, or one for each."
-            )
+        prompts, seeds = _listed(prompt, seed, len(original))
         for one in seeds:
             check(steps, one, scale, 1.0, size or self.size, sampler)
         schedule = partial_schedule(self.schedule, steps, strength)
@@ -92,3 +88,11 @@ class TextToImage(LatentModel):
         start = None if strength > WHOLE else latent
         edited = self.decode(self.denoise(conditions, schedule, seeds if seeds[1:] else seeds[0], scale, 1.0, sampler, on_step, start))
         return fit.restore(edited.to(original), how, original)
+
+
+def _listed(prompt: str | Sequence[str], seed: int | Sequence[int], count: int) -> tuple[list[str], list[int]]:
+    """The prompts and the seeds of so many pictures: one, or one for each. Raises ValueError."""
+    prompts, seeds = [prompt] if isinstance(prompt, str) else list(prompt), [seed] if isinstance(seed, int) else list(seed)
+    if not {len(prompts), len(seeds)} <= {1, count}:
+        raise ValueError(f"{count} pictures can't have {len(prompts)} prompts and {len(seeds)} seeds: give one, or one for each.")
+    return prompts, seeds

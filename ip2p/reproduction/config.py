@@ -28,8 +28,8 @@ LISTS: dict[str, dict[str, tuple[str, ...]]] = {
     "evaluation": {"kinds": KINDS, "limit_kinds": LIMITS, "image_scales": (), "strengths": (), "grid_text": (), "grid_image": ()},
 }
 """Settings that name one thing or more, each once, and what there is to choose from where that is known here."""
-LEAST_KINDS = 3
-"""Kinds of edit without which there is no chain."""
+STAGES = 3
+"""Edits of a chain, each of another kind."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Config:
             ordered(f"pairs.{name}", getattr(self.pairs, name))
         for strength in self.evaluation.strengths:
             between("evaluation.strengths", strength, 0.01, 1.0)
-        if self.evaluation.chains and len(self.evaluation.kinds) < LEAST_KINDS:
-            raise ConfigError(f"A chain has {LEAST_KINDS} kinds of edit: name more in 'evaluation.kinds', or set 'evaluation.chains' to 0.")
+        if self.evaluation.chains and len(self.evaluation.kinds) < STAGES:
+            raise ConfigError(f"A chain has {STAGES} kinds of edit: name more in 'evaluation.kinds', or set 'evaluation.chains' to 0.")
         if CONDITIONS[0] not in self.editors.conditions:
             raise ConfigError(f"All else is compared with {CONDITIONS[0]!r}: name it in 'editors.conditions'.")
         if self.painter.editor != "joint":

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ids import seed_of
 from . import places
-from .config import CONDITIONS, Config, Evaluation
+from .config import CONDITIONS, STAGES, Config, Evaluation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,8 +71,6 @@ def settings_of(name: str, config: Config) -> list[At]:
     if name in BASELINES:
         return [(strength,) for strength in asked.strengths]
     if name == "chains":
-        from .tasks import STAGES
-
         return [(stage,) for stage in range(1, STAGES + 1)]
     if name == "anchors":
         return [(anchor,) for anchor in ANCHORS]

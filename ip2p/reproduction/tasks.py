@@ -18,12 +18,10 @@ from ..worlds.judge import tellable
 from ..worlds.scene import Scene
 from ..worlds.subset import Subset
 from ..worlds.tasks import Task
-from .config import Config
+from .config import STAGES, Config
 
 TRIES = 300
 """How many scenes are drawn in search of one that allows an edit."""
-STAGES = 3
-"""Edits of a chain."""
 T = TypeVar("T")
 
 
